@@ -1,0 +1,229 @@
+"""The library's door: read a manifest, hold its lock, decide what to do, do it.
+
+    manifest = runner.read("lighthouse.callsheet.yaml")
+    with runner.hold(manifest) as held:
+        plan = runner.decide(manifest, held.lock)
+        report = anyio.run(runner.run, plan, held)
+
+Everything the command line does goes through here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner import folder, lockfile
+from runner import manifest as manifests
+from runner import plan as plans
+from runner import report as reports
+from runner.budget import Caps
+from runner.errors import CallsheetError, LockHeld, ManifestError, Place, Problem, Refused, TakeError, UsageError
+from runner.lock import Lock
+from runner.lockfile import Files, Ledger
+from runner.plan import Plan, Step
+from runner.report import Report
+from runner.shots import Manifest, Shot, lock_path
+
+if TYPE_CHECKING:
+    from runner.studio import Studio
+    from runner.work import Account
+
+__all__ = [
+    "CallsheetError", "Caps", "Held", "Lock", "LockHeld", "Manifest", "ManifestError", "Place", "Plan", "Problem", "Refused",
+    "Report", "Shot", "Step", "TakeError", "UsageError", "again", "decide", "hold", "known", "known_alone", "read", "report", "run",
+]  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class Held:
+    """A manifest's lock while this process is the only one that may write it."""
+
+    manifest: Manifest
+    files: Files
+    ledger: Ledger
+
+    @property
+    def lock(self) -> Lock:
+        return self.ledger.lock
+
+    def refresh(self) -> Lock:
+        """Read lock, journal and folder anew; needed after the ledger has closed."""
+        self.ledger.lock = known(self.manifest)
+        return self.ledger.lock
+
+
+def read(
+    path: str | Path,
+    *,
+    profile: str | None = None,
+    provider: str | None = None,
+    allowed: Sequence[str | Path] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> Manifest:
+    """Read and check a manifest, without any network. Raises ManifestError, which carries every problem."""
+    folders = [Path(one) for one in allowed]
+    return manifests.read(Path(path), environ=environ, profile=profile, provider=provider, allowed=folders)
+
+
+def known(manifest: Manifest) -> Lock:
+    """What lock, journal and folder say, without holding the lock: for looking, also while a run is alive."""
+    return folder.look(lockfile.load(files_of(manifest)), manifest)
+
+
+def known_alone(path: Path, profile: str | None = None) -> Lock:
+    """What lock and journal say where the manifest itself cannot be read."""
+    return lockfile.load(Files(lock=lock_path(path.absolute(), profile)))
+
+
+def report(lock: Lock, plan: Plan | None) -> Report:
+    """What happened and what is left; the same value that `run` ends with."""
+    return reports.report(lock, plan)
+
+
+def again(held: Held, takes: Sequence[str]) -> None:
+    """Allow a new, paid attempt for takes that wait for an answer or are absent; `decide` then submits them."""
+    for take in takes:
+        held.ledger.note("wanted", take=take)
+    held.ledger.close()
+    held.refresh()
+
+
+def files_of(manifest: Manifest) -> Files:
+    return Files(lock=lock_path(manifest.path.absolute(), manifest.profile))
+
+
+@contextmanager
+def hold(manifest: Manifest) -> Iterator[Held]:
+    """Be the only one to write this manifest's lock. Raises LockHeld, which says who is."""
+    files = files_of(manifest)
+    with lockfile.held(files):
+        ledger = Ledger(files, known(manifest))
+        try:
+            yield Held(manifest=manifest, files=files, ledger=ledger)
+        finally:
+            ledger.abandon()
+
+
+def decide(manifest: Manifest, lock: Lock, *, only: Sequence[str] | None = None, now: float | None = None) -> Plan:
+    """What a run would do, step by step; `only` names the shots or takes that may be submitted."""
+    chosen = None if only is None else frozenset(only)
+    return plans.decide(manifest, lock, only=chosen, now=time.time() if now is None else now)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Way:
+    """How a run was asked to go about it."""
+
+    submit: bool = True
+    fail_fast: bool = False
+    caps: Caps = field(default_factory=Caps)
+    trust: tuple[str, ...] = ()
+    in_flight: int | None = None
+    signals: bool = False
+
+
+def _ignore(_: dict[str, Any]) -> None:
+    pass
+
+
+async def run(
+    plan: Plan,
+    held: Held,
+    on_event: Callable[[dict[str, Any]], None] = _ignore,
+    *,
+    submit: bool = True,
+    fail_fast: bool = False,
+    max_cost: Caps | None = None,
+    trust: Sequence[str] = (),
+    in_flight: int | None = None,
+    signals: bool = False,
+    environ: Mapping[str, str] = os.environ,
+) -> Report:
+    """Carry a plan out and report. Under asyncio and trio; raises Refused before anything is sent.
+
+    `submit=False` only watches and fetches; `max_cost` caps this run; `trust` are `VAR=HOST[:PORT]` pairs; with `signals`
+    Ctrl-C and TERM stop calmly, and the report's exit code is 130 or 143.
+    """
+    from runner import gates  # the road to the network: not loaded by commands that only look
+
+    way = _Way(
+        submit=submit, fail_fast=fail_fast, caps=max_cost or Caps(), trust=tuple(trust), in_flight=in_flight, signals=signals
+    )
+    if not submit:
+        plan = replace(plan, steps=tuple(step for step in plan.steps if step.action != "submit"))
+    gates.check_lock(plan, held.lock)
+    gates.check_spending(plan, held.lock, way.caps, environ)
+    keys = gates.keys(plan, held.lock, environ, way.trust)
+    signal = await _carried_out(plan, held, on_event, way, keys)
+    lock = held.refresh()
+    after = decide(held.manifest, lock, only=sorted({step.take for step in plan.steps}) if plan.is_partial else None)
+    found = reports.report(lock, after)
+    if signal:
+        found = replace(found, data={**found.data, "exit_code": 128 + signal}, exit_code=128 + signal)
+    return found
+
+
+async def _carried_out(
+    plan: Plan,
+    held: Held,
+    on_event: Callable[[dict[str, Any]], None],
+    way: _Way,
+    keys: Mapping[str, str | None],
+) -> int | None:
+    """Open what the plan speaks to, do it, close everything; the signal that stopped it, if any."""
+    from runner import schedule
+    from runner.work import Options, Work
+
+    async with AsyncExitStack() as stack:
+        accounts = {name: await _account(stack, plan, held, name, key, way) for name, key in keys.items()}
+        options = Options(submit=way.submit, fail_fast=way.fail_fast, run_caps=way.caps)
+        work = Work(manifest=plan.manifest, plan=plan, ledger=held.ledger, accounts=accounts, options=options, on_event=on_event)
+        work.tell("plan", **plans.to_json(plan))
+        try:
+            outcome = await schedule.carry_out(work, signals=way.signals)
+        except BaseException:
+            held.ledger.abandon()
+            raise
+        held.ledger.close()
+    return outcome.signal
+
+
+async def _account(stack: AsyncExitStack, plan: Plan, held: Held, name: str, key: str | None, way: _Way) -> Account:
+    from hashlib import sha256
+
+    from runner.client import Client
+    from runner.media import Uploads
+    from runner.slots import Slots
+    from runner.work import Account
+
+    provider = plan.manifest.catalog.providers[name]
+    base_url = provider.base_url or stack.enter_context(_studio(held, provider.spec)).base_url
+    client = await stack.enter_async_context(Client(provider, base_url, key or "studio"))
+    limits = [plan.manifest.in_flight, way.in_flight, int(provider.limit("in_flight"))]
+    account = f"{name}:{sha256(key.encode()).hexdigest()[:8]}" if key else name
+    slots = Slots(min(limit for limit in limits if limit))
+    return Account(client=client, name=account, slots=slots, uploads=Uploads(client))
+
+
+@contextmanager
+def _studio(held: Held, spec: Mapping[str, Any]) -> Iterator[Studio]:
+    """The embedded provider, for as long as this run lasts; its tasks lie in `.callsheet/studio/`."""
+    from runner.studio import Faults, Settings, Studio
+
+    settings = Settings(
+        folder=held.files.state / "studio",
+        seconds=float(spec.get("seconds", 0.0)),
+        faults=Faults.parse(spec.get("faults", [])),
+    )
+    studio = Studio(settings)
+    studio.start()
+    try:
+        yield studio
+    finally:
+        studio.stop()

@@ -1,0 +1,5 @@
+"""`python -m runner` is `callsheet`."""
+
+from runner.cli import main
+
+main()

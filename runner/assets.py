@@ -1,0 +1,155 @@
+"""A media value as the author wrote it → a Medium: a file inside the folder, a URL or inline data, with its fingerprint."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from runner import fit
+from runner.judge import Fault, suggestion
+from runner.probe import Probe, ProbeError, probe
+
+Form = Literal["file", "http", "oss", "data"]
+# Arguments that sign a link or let it expire: the same picture behind a fresh link is the same picture.
+_PASSING = re.compile(
+    r"^(x-(amz|oss|goog)-.*|expires?|signature|ossaccesskeyid|awsaccesskeyid|security-token|token|sig|se|sp|sv|sr|st|policy|key-pair-id)$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Medium:
+    """One thing that goes into a shot. `identity` is what the fingerprint sees of it."""
+
+    role: str
+    form: Form
+    value: str
+    identity: str
+    path: Path | None = None
+    probe: Probe | None = None
+
+
+class Shelf:
+    """Reads each file once, however many shots use it. `folder` and `allowed` are where files may lie."""
+
+    def __init__(self, folder: Path, allowed: Sequence[Path] = ()) -> None:
+        self.folder = folder
+        self.roots = tuple(root.resolve() for root in (folder, *allowed))
+        self._files: dict[str, tuple[Path, str, Probe] | Fault] = {}
+
+    def medium(self, role: str, value: str, rule: Mapping[str, Any]) -> tuple[Medium | None, list[Fault]]:
+        """The medium, or None with what is wrong; limits that a readable file breaks come beside it."""
+        form = _form(value)
+        accepts = rule.get("accepts", ("http", "oss", "data"))
+        if form == "data":
+            return _inline(role, value, rule) if "data" in accepts else (None, [_refuses(role, "data: URIs", accepts)])
+        if form != "file":
+            return Medium(role=role, form=form, value=value, identity=unsigned(value)), []
+        found = self._files.get(value) or self._files.setdefault(value, self._open(value))
+        if isinstance(found, Fault):
+            return None, [found]
+        path, sha256, seen = found
+        wrong = [
+            Fault(code=fault.code, path=(), message=f'"{value}" {fault.message}', hint=fault.hint)
+            for fault in fit.misfits(rule, seen)
+        ]
+        return Medium(role=role, form="file", value=value, identity=f"sha256:{sha256}", path=path, probe=seen), wrong
+
+    def locate(self, value: str) -> Path | Fault:
+        """A path that a manifest names → the file, or why it may not be read."""
+        path = self.folder / value
+        real = path.resolve()
+        if not any(real.is_relative_to(root) for root in self.roots):
+            return Fault(
+                code="E410",
+                path=(),
+                message=f'"{value}" lies outside the manifest\'s folder',
+                hint="move it inside, or allow its folder with --allow-dir",
+            )
+        if any(part.startswith(".") and part not in {".", ".."} for part in (*Path(value).parts, real.name)):
+            return Fault(
+                code="E410",
+                path=(),
+                message=f'"{value}" is a hidden file or lies in a hidden folder',
+                hint="rename it without the leading dot",
+            )
+        return real if path.exists() else self._missing(value, path)
+
+    def _missing(self, value: str, path: Path) -> Fault:
+        folder = next(parent for parent in path.parents if parent.is_dir())
+        here = (
+            [entry.relative_to(self.folder).as_posix() for entry in folder.iterdir() if folder.is_relative_to(self.folder)]
+            if folder
+            else []
+        )
+        near = suggestion(value, sorted(here)[:500])
+        return Fault(
+            code="E401",
+            path=(),
+            message=f'there is no file "{value}"',
+            hint=near if near and near.startswith("did") else "paths count from the manifest's folder",
+        )
+
+    def _open(self, value: str) -> tuple[Path, str, Probe] | Fault:
+        path = self.locate(value)
+        if isinstance(path, Fault):
+            return path
+        try:
+            seen = probe(path)
+            with path.open("rb") as file:
+                return path, hashlib.file_digest(file, "sha256").hexdigest(), seen
+        except ProbeError as error:
+            return Fault(code="E402", path=(), message=f'"{value}": {error.fact}', hint=error.hint)
+        except OSError as error:
+            return Fault(code="E402", path=(), message=f'"{value}" cannot be read: {error.strerror}')
+
+
+def unsigned(url: str) -> str:
+    """A URL less the arguments that sign it or let it expire."""
+    parts = urlsplit(url)
+    kept = [(key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if not _PASSING.match(key)]
+    return urlunsplit(parts._replace(query=urlencode(kept), fragment="")) if parts.query else url
+
+
+def _form(value: str) -> Form:
+    scheme = value.split(":", 1)[0].lower() if ":" in value else ""
+    if scheme in {"http", "https"}:
+        return "http"
+    return "oss" if scheme == "oss" else "data" if scheme == "data" else "file"
+
+
+def _refuses(role: str, what: str, accepts: Sequence[str]) -> Fault:
+    names = {"http": "http(s) URLs", "oss": "files and oss:// URLs", "data": "data: URIs"}
+    return Fault(
+        code="E409",
+        path=(),
+        message=f"{role} takes no {what} with this model",
+        hint="it takes " + ", ".join(names[name] for name in accepts),
+    )
+
+
+def _inline(role: str, value: str, _rule: Mapping[str, Any]) -> tuple[Medium | None, list[Fault]]:
+    head, _, body = value.partition(",")
+    try:
+        data = base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        return None, [
+            Fault(
+                code="E402",
+                path=(),
+                message=f"{role} is not a well-formed data: URI",
+                hint="it looks like data:image/png;base64,…",
+            )
+        ]
+    if not head.endswith(";base64") or not data:
+        return None, [
+            Fault(code="E402", path=(), message=f"{role} is not a base64 data: URI", hint="it looks like data:image/png;base64,…")
+        ]
+    return Medium(role=role, form="data", value=value, identity=f"sha256:{hashlib.sha256(data).hexdigest()}"), []

@@ -1,0 +1,208 @@
+"""The files under `schemas/` → Models and Providers, the catalogue that everything else asks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from runner import source
+from runner.errors import UsageError
+
+HERE = Path(__file__).parent
+# In the wheel the catalogue lies inside the package, in a checkout beside it.
+SCHEMAS = HERE / "schemas" if (HERE / "schemas").is_dir() else HERE.parent / "schemas"
+
+Kind = Literal["queued", "running", "succeeded", "failed", "canceled", "unknown"]
+NATIVE_WORDS: Mapping[str, Kind] = {
+    "pending": "queued",
+    "running": "running",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "canceled": "canceled",
+    "unknown": "unknown",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Model:
+    """One video model: `schema` is the JSON Schema of its shots, `about` its `x-model` part."""
+
+    id: str
+    schema: Mapping[str, Any]
+    about: Mapping[str, Any]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.id, *self.about.get("aliases", ()), *self.about.get("snapshots", ()))
+
+    @property
+    def roles(self) -> Mapping[str, Mapping[str, Any]]:
+        media: Mapping[str, Any] = self.schema["properties"].get("media", {})
+        roles: Mapping[str, Mapping[str, Any]] = media.get("properties", {})
+        return roles
+
+    @property
+    def parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        parameters: Mapping[str, Any] = self.schema["properties"].get("parameters", {})
+        fields: Mapping[str, Mapping[str, Any]] = parameters.get("properties", {})
+        return fields
+
+    @property
+    def endpoint(self) -> str:
+        """Which of the two native submit paths takes it: `video-generation` or `image2video`."""
+        return str(self.about["endpoint"])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """A complete reply that surely means "not accepted", and what to do about it."""
+
+    status: int | None = None
+    code: str | None = None
+    message: str | None = None
+    retry: bool = False
+    stop: bool = False
+    why: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Price:
+    """What a second of output costs; `per_second` by resolution tier, as decimal strings."""
+
+    models: tuple[str, ...]
+    currency: str
+    per_second: Mapping[str, str]
+    regions: tuple[str, ...] = ()
+    source: str = ""
+    date: str = ""
+    verified: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provider:
+    """One service, as its profile says; `spec` is the whole profile for what only `wire` and `client` read."""
+
+    name: str
+    title: str
+    base_url: str | None
+    region: str | None
+    env: str | None
+    hosts: tuple[str, ...]
+    free: bool
+    models: tuple[str, ...]
+    refused: tuple[Rule, ...]
+    words: Mapping[str, Kind]
+    prices: tuple[Price, ...]
+    spec: Mapping[str, Any]
+
+    def limit(self, name: str) -> float:
+        return float(self.spec["limits"][name])
+
+    def pace(self, name: str) -> float:
+        """Seconds: `first`, `every`, `floor`, `give_up` or `unknown_for`."""
+        return float(self.spec["poll"][name])
+
+    @property
+    def lives(self) -> float:
+        """Seconds for which a finished render can be fetched."""
+        return seconds(self.spec["result"].get("lives", "24h"))
+
+    def offers(self, model: Model) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in self.models for name in model.names)
+
+    def price(self, model: Model) -> Price | None:
+        for price in self.prices:
+            named = any(fnmatchcase(name, pattern) for pattern in price.models for name in model.names)
+            if named and (not price.regions or self.region in price.regions):
+                return price
+        return None
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.base_url is not None and is_loopback(self.base_url)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catalog:
+    """All models by every name they have, all providers by name."""
+
+    models: Mapping[str, Model]
+    providers: Mapping[str, Provider]
+
+    def with_providers(self, more: Iterable[Provider]) -> Catalog:
+        return replace(self, providers={**self.providers, **{provider.name: provider for provider in more}})
+
+
+def is_loopback(url: str) -> bool:
+    host = (urlsplit(url).hostname or "").lower()
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def seconds(text: str | float) -> float:
+    """`90`, `"90s"`, `"10m"`, `"24h"` → seconds."""
+    if isinstance(text, (int, float)):
+        return float(text)
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:])
+    return float(text[:-1]) * unit if unit else float(text)
+
+
+@cache
+def schema(name: str) -> Mapping[str, Any]:
+    """A schema by name: `manifest`, `lock`, `provider`, `event`, `report` …, or a model's id."""
+    for path in (SCHEMAS / f"{name}.schema.json", SCHEMAS / "models" / f"{name}.json"):
+        if path.is_file() and path.parent.resolve() in {SCHEMAS.resolve(), (SCHEMAS / "models").resolve()}:
+            found: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
+            return found
+    raise UsageError(f'there is no schema "{name}"', hint=f"there are: {', '.join(schema_names())}")
+
+
+def schema_names() -> tuple[str, ...]:
+    own = sorted(path.name.removesuffix(".schema.json") for path in SCHEMAS.glob("*.schema.json"))
+    return (*own, *sorted(path.stem for path in (SCHEMAS / "models").glob("*.json")))
+
+
+def model_of(found: Mapping[str, Any]) -> Model:
+    about = found["x-model"]
+    return Model(id=about["id"], schema=found, about=about)
+
+
+def provider_of(spec: Mapping[str, Any]) -> Provider:
+    """A profile's mapping → Provider; the mapping must have passed `provider.schema.json`."""
+    words = spec["poll"]["words"]
+    region = spec.get("region")
+    return Provider(
+        name=spec["provider"],
+        title=spec["title"],
+        base_url=spec.get("base_url"),
+        region=region,
+        env=spec.get("auth", {}).get("env"),
+        hosts=tuple(spec.get("hosts", ())),
+        free=bool(spec.get("free", False)),
+        models=tuple(spec["models"]),
+        refused=tuple(Rule(**rule) for rule in spec["submit"]["refused"]),
+        words=NATIVE_WORDS if words == "native" else {word.lower(): kind for kind, listed in words.items() for word in listed},
+        prices=tuple(_price(price) for price in spec.get("prices", ())),
+        spec=spec,
+    )
+
+
+def _price(spec: Mapping[str, Any]) -> Price:
+    lists = {name: tuple(spec[name]) for name in ("models", "regions") if name in spec}
+    return Price(**{**spec, **lists})
+
+
+@cache
+def load() -> Catalog:
+    """The built-in catalogue, read once."""
+    models: dict[str, Model] = {}
+    for path in sorted((SCHEMAS / "models").glob("*.json")):
+        model = model_of(json.loads(path.read_text("utf-8")))
+        models.update(dict.fromkeys(model.names, model))
+    providers = (provider_of(source.read(path).data) for path in sorted((SCHEMAS / "providers").glob("*.yaml")))
+    return Catalog(models=models, providers={provider.name: provider for provider in providers})

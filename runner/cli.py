@@ -1,0 +1,123 @@
+"""Words in, words out, one exit code: the verbs are loaded when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from runner.errors import CallsheetError
+
+VERBS = {
+    "init": "a starter manifest that runs as it stands",
+    "check": "everything that is wrong with a manifest, before a cent is spent",
+    "plan": "what a run would do, and what it would cost",
+    "run": "carry the plan out; run again to go on",
+    "collect": "watch and fetch what is under way, submit nothing",
+    "status": "what is known of every take, without any network",
+    "again": "allow a new, paid attempt for takes in doubt, failed, lost or absent",
+    "models": "the video models, and what each accepts",
+    "providers": "the services, and what each does",
+    "schema": "a JSON Schema of the catalogue",
+    "studio": "the embedded provider as a server, for anyone's tests",
+}
+
+
+class _Verbs(click.Group):
+    """Loads `runner.commands.VERB` only when that verb is asked for: start-up time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"runner.commands.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from runner.judge import suggestion
+
+            hint = suggestion(args[0], VERBS)
+            raise click.UsageError(f'there is no command "{args[0]}"' + (f": {hint}" if hint else ""), ctx) from error
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"callsheet {version('callsheet')}")
+        ctx.exit()
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Say the version.")
+def callsheet() -> None:
+    """Render the shots of a storyboard: checked before a cent is spent, resumed after any failure, never paid twice.
+
+    \b
+      callsheet init film && cd film
+      callsheet run
+
+    A manifest that is named nowhere is the only *.callsheet.yaml of the folder.
+    """  # noqa: D301 - click's own mark for text that is not to be wrapped
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(code(args))
+
+
+def code(args: list[str] | None = None) -> int:
+    """Run the command line; its exit code, never a traceback."""
+    from runner.commands.options import complain
+
+    try:
+        result: Any = callsheet.main(args=args, prog_name="callsheet", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except click.Abort:
+        click.echo("stopped", err=True)
+        return 130
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader has gone (`| head`); Python's own complaint at exit must not follow.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except CallsheetError as error:
+        complain(error)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last border: whatever comes here is our own bug
+        return _bug(error)
+
+
+def _bug(error: Exception) -> int:
+    """Say so in one line and write the details, without keys, to a file that can be attached."""
+    details = "".join(traceback.format_exception(error))
+    for name, value in os.environ.items():
+        if name.endswith(("_KEY", "_TOKEN", "_SECRET")) and len(value) > 5:
+            details = details.replace(value, f"<{name}>")
+    handle, path = tempfile.mkstemp(prefix="callsheet-", suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8") as log:
+        log.write(f"callsheet {version('callsheet')}, Python {sys.version}\n{details}")
+    click.echo(f"callsheet: error: this is a bug in callsheet: {type(error).__name__}: {error}", err=True)
+    click.echo(f"callsheet: hint: nothing that was paid for is lost; please attach {path} to a report", err=True)
+    return 70
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Requests sent, replies read whole: patience, pace and trust. The only module that knows httpx's ways to fail.
+
+Nothing here sends a paid request twice: httpx's transport retries nothing by default, submits follow no redirect,
+and each submit has a connection of its own, so that a kept-alive one that the server has just closed cannot turn a
+harmless race into a take in doubt.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+
+from runner.catalog import Provider, is_loopback
+from runner.errors import Refused, Unreachable
+from runner.wire import Reply, Request, clean
+
+MOST_REPLY = 8 * 1024 * 1024  # bytes; replies are a few kB, a list page some tens
+_UNDER_WAY = 8  # queries at once on one client: httpcore's pool scans every connection for every request
+_SUBMIT = httpx.Timeout(connect=15, read=90, write=90, pool=None)
+_ASK = httpx.Timeout(connect=15, read=30, write=30, pool=None)
+_AGENT = {"User-Agent": "callsheet"}
+
+
+class Pace:
+    """At most `rate` a second, evenly, as a provider counts them; `hold` stops all for a while (Retry-After)."""
+
+    def __init__(self, rate: float, now: Callable[[], float] = time.monotonic) -> None:
+        self.gap = 1 / rate
+        self.now = now
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        at = max(self.now(), self._next)
+        self._next = at + self.gap
+        await anyio.sleep(max(0.0, at - self.now()))
+
+    def hold(self, seconds: float) -> None:
+        self._next = max(self._next, self.now() + seconds)
+
+
+class Client:
+    """One provider account. `key` is sent to the provider's own base URL and nowhere else."""
+
+    def __init__(self, provider: Provider, base_url: str, key: str | None) -> None:
+        self.provider = provider
+        self.base_url = base_url
+        self.queries = Pace(provider.limit("queries_per_second"))
+        self.submits = Pace(provider.limit("submits_per_second"))
+        self._key = key
+        self._polls = anyio.CapacityLimiter(_UNDER_WAY)
+        # A proxy from the environment has no business between us and a server on this machine.
+        outside = not is_loopback(base_url)
+        self._paying = httpx.AsyncClient(
+            timeout=_SUBMIT, trust_env=outside, headers=_AGENT, limits=httpx.Limits(max_keepalive_connections=0)
+        )
+        self._asking = httpx.AsyncClient(timeout=_ASK, trust_env=outside, headers=_AGENT)
+        # Checked at every hop, before it is made.
+        self._plain = httpx.AsyncClient(
+            timeout=_ASK,
+            trust_env=outside,
+            headers=_AGENT,
+            follow_redirects=True,
+            max_redirects=5,
+            event_hooks={"request": [self._check_hop]},
+        )
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for client in (self._paying, self._asking, self._plain):
+            await self._stack.enter_async_context(client)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._stack.aclose()
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base_url).netloc
+
+    async def submit(self, request: Request) -> Reply:
+        """Send a paid request once. Unreachable says whether a byte of it may have left."""
+        return await self._send(self._paying, request)
+
+    async def ask(self, request: Request) -> Reply:
+        """A query, a list page, a policy: harmless, paced, few at once."""
+        async with self._polls:
+            await self.queries.turn()
+            return await self._send(self._asking, request)
+
+    async def _send(self, client: httpx.AsyncClient, request: Request) -> Reply:
+        sent = False
+
+        async def trace(name: str, _info: Mapping[str, Any]) -> None:
+            nonlocal sent
+            sent = sent or name.endswith("send_request_headers.started")
+
+        headers = {**request.headers, **self._auth(request)}
+        body = None
+        if request.body is not None:
+            body = json.dumps(request.body, ensure_ascii=False, separators=(",", ":")).encode()
+            headers["Content-Type"] = "application/json"
+        try:
+            async with client.stream(
+                request.method,
+                self.base_url + request.path,
+                params=dict(request.query) or None,
+                headers=headers,
+                content=body,
+                extensions={"trace": trace},
+            ) as response:
+                return await _whole(response)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise Unreachable(_why(error, self.host), sent=sent) from error
+
+    def _auth(self, request: Request) -> dict[str, str]:
+        if not request.key or not self._key:
+            return {}
+        auth = self.provider.spec.get("auth", {})
+        scheme = auth.get("scheme", "Bearer")
+        return {auth.get("header", "Authorization"): self._key if scheme == "bare" else f"{scheme} {self._key}"}
+
+    async def post_form(self, url: str, fields: Mapping[str, str], file: tuple[str, bytes]) -> Reply:
+        """A multipart upload without the key, the file last."""
+        try:
+            async with self._plain.stream(
+                "POST", url, data=dict(fields), files={"file": file}, follow_redirects=False
+            ) as response:
+                return await _whole(response)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise Unreachable(_why(error, urlsplit(url).netloc), sent=True) from error
+
+    @asynccontextmanager
+    async def download(self, url: str, *, headers: Mapping[str, str] | None = None) -> AsyncIterator[httpx.Response]:
+        """Open a render's link, without the key; the caller reads `aiter_raw`."""
+        try:
+            async with self._plain.stream("GET", url, headers={"Accept-Encoding": "identity", **(headers or {})}) as response:
+                yield response
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise Unreachable(_why(error, urlsplit(url).netloc), sent=True) from error
+
+    async def _check_hop(self, request: httpx.Request) -> None:
+        self.check_link(str(request.url))
+
+    def check_link(self, url: str) -> None:
+        """Links come from a server: http(s) only, into this machine or its network only where the provider lives there."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise Refused(f'the provider gave a link that is not http(s): "{clean(url, 80)}"')
+        if is_private(parts.hostname) and not is_private(urlsplit(self.base_url).hostname or ""):
+            raise Refused(f"the provider gave a link into a private network: {parts.hostname}")
+
+
+async def _whole(response: httpx.Response) -> Reply:
+    chunks = []
+    size = 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > MOST_REPLY:
+            raise httpx.DecodingError(f"more than {MOST_REPLY} bytes")
+        chunks.append(chunk)
+    return Reply(status=response.status_code, headers=dict(response.headers), body=b"".join(chunks))
+
+
+def is_private(host: str) -> bool:
+    """Whether a host, as written, is this machine or lies in a private network."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost" or host.lower().endswith((".localhost", ".local", ".internal"))
+    return not address.is_global
+
+
+def _why(error: Exception, host: str) -> str:
+    words = {
+        httpx.ConnectTimeout: "no connection in time",
+        httpx.ConnectError: "no connection",
+        httpx.ReadTimeout: "no reply in time",
+        httpx.RemoteProtocolError: "the connection was closed without a whole reply",
+        httpx.TooManyRedirects: "too many redirects",
+    }
+    word = next((text for kind, text in words.items() if isinstance(error, kind)), "the connection broke")
+    detail = clean(str(error), 120)
+    return f"{host}: {word}" + (f" ({detail})" if detail else "")
+
+
+def jittered(seconds: float) -> float:
+    """±10 %, so that a thousand takes do not ask in step."""
+    return seconds * random.uniform(0.9, 1.1)  # noqa: S311 - no secret

@@ -1,0 +1,52 @@
+"""`callsheet plan`: what a run would do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+import runner
+from runner.commands import options
+from runner.outputs.text import plan_lines
+from runner.plan import to_json
+
+
+@click.command("plan")
+@options.manifest_argument
+@click.option("--check", is_flag=True, help="Leave with 4 when there is anything to do.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the plan to this file, for `run --plan`."
+)
+@options.json_option
+@options.reading
+@options.selecting
+def command(manifest: Path | None, check: bool, out: Path | None, as_json: bool, **how: Any) -> int:
+    """Show what a run would do, take by take, with reason, seconds and cost. Sends nothing.
+
+    \b
+      callsheet plan film.callsheet.yaml
+      callsheet plan --only 's01*' --out tonight.json
+    """
+    chosen = options.Selection(**{name: how.pop(name) for name in ("only", "skip", "scene", "state", "limit")})
+    read = options.read(manifest, **how)
+    known = runner.known(read)
+    plan = runner.decide(read, known)
+    if chosen:
+        plan = runner.decide(read, known, only=chosen.chosen(plan, known))
+    said = to_json(plan)
+    if out:
+        out.write_text(json.dumps({**said, "serial": plan.serial}, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        options.say_json(said)
+    else:
+        if read.title:
+            click.echo(
+                f"{click.style(read.title, bold=True)}{'' if not read.provider_defaulted else '  (no provider named: the studio, free)'}",
+                err=True,
+            )
+        for line in plan_lines(plan):
+            click.echo(line)
+    return 4 if check and plan.has_work else 0

@@ -1,0 +1,221 @@
+"""`callsheet run`: carry the plan out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+import runner
+from runner import money
+from runner.budget import Caps
+from runner.commands import options
+from runner.errors import CallsheetError, Refused, UsageError
+from runner.outputs import progress
+from runner.outputs.text import few, totals
+from runner.plan import Plan, to_json
+from runner.report import Report
+from runner.shots import Manifest
+
+
+@click.command("run")
+@options.manifest_argument
+@click.option(
+    "--plan",
+    "saved",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Carry out this plan, or nothing if the world has moved.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before paid submits.")
+@click.option("--fail-fast", is_flag=True, help="After a take has failed, submit no more.")
+@click.option("--max-cost", metavar="N", help="Spend at most this in this run: 12.50, or USD=12.50.")
+@click.option("--max-seconds", type=click.FloatRange(min=0), metavar="N", help="At most so many seconds of video in this run.")
+@click.option("--max-takes", type=click.IntRange(min=0), metavar="N", help="At most so many paid takes in this run.")
+@click.option(
+    "--in-flight", type=click.IntRange(min=1), metavar="N", help="Tasks under way at once, never above the provider's limit."
+)
+@click.option("--trust-host", "trust", multiple=True, metavar="VAR=HOST", help="The key in VAR may go to this host.")
+@options.json_option
+@options.reading
+@options.selecting
+def command(
+    manifest: Path | None,
+    saved: Path | None,
+    yes: bool,
+    fail_fast: bool,
+    max_cost: str | None,
+    max_seconds: float | None,
+    max_takes: int | None,
+    in_flight: int | None,
+    trust: tuple[str, ...],
+    as_json: bool,
+    **how: Any,
+) -> int:
+    """Submit what is missing, watch it, fetch it, write the lock. Interrupted? Run again: it goes on where it stopped.
+
+    \b
+      callsheet run film.callsheet.yaml
+      callsheet run --provider qwencloud --max-cost USD=5
+    """
+    chosen = options.Selection(**{name: how.pop(name) for name in ("only", "skip", "scene", "state", "limit")})
+    environ = options.environ(how["env_file"])
+    told = _Told(as_json)
+    try:
+        read = options.read(manifest, told=not as_json, **how)
+        with runner.hold(read) as held:
+            plan = runner.decide(read, held.lock)
+            if chosen:
+                plan = runner.decide(read, held.lock, only=chosen.chosen(plan, held.lock))
+            if saved:
+                _same(saved, plan)
+            caps = _caps(max_cost, max_seconds, max_takes, plan)
+            _announce(plan, quiet=as_json)
+            _approve(plan, environ, yes=yes or bool(caps), held=held)
+            road = partial(runner.run, max_cost=caps, fail_fast=fail_fast, in_flight=in_flight)
+            report = told.carry_out(partial(road, plan, held, trust=trust, environ=environ, signals=True))
+            return told.end(report, plan)
+    except CallsheetError as error:
+        return told.refuse(error)
+
+
+class _Told:
+    """How the run is told: live or in lines, or as JSON events."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.seq = 0
+        self.run = ""
+
+    def carry_out(self, road: Any) -> Report:
+        import anyio  # the road to the network is loaded only now
+
+        with progress.view(quiet=self.as_json) as view:
+            listen = self._line if self.as_json else view
+            report: Report = anyio.run(partial(road, on_event=listen))
+        return report
+
+    def _line(self, event: Mapping[str, Any]) -> None:
+        self.seq, self.run = event["seq"] + 1, event["run"]
+        options.say_line(event)
+
+    def _report(self, data: Mapping[str, Any]) -> None:
+        import time
+
+        from runner.clock import stamp
+
+        self._line({"event": "report", "at": stamp(time.time()), "run": self.run, "seq": self.seq, **data})
+
+    def end(self, report: Report, plan: Plan) -> int:
+        if self.as_json:
+            self._report(report.data)
+        else:
+            _summary(report, plan)
+        return report.exit_code
+
+    def refuse(self, error: CallsheetError) -> int:
+        """Exits 2 and 3 end with a report too, for programs; people get the error alone."""
+        if not self.as_json:
+            raise error
+        import time
+
+        from runner.clock import stamp
+
+        problems = getattr(error, "problems", None)
+        facts = [(problem.code, f"{problem.place}: {problem.message}", problem.hint) for problem in problems or ()]
+        for code, message, hint in facts or [(type(error).__name__, error.fact, error.hint)]:
+            said = {"code": code, "message": message, **({"hint": hint} if hint else {})}
+            self._line({"event": "error", "at": stamp(time.time()), "run": self.run, "seq": self.seq, **said})
+        self._report({"takes": [], "counts": {}, "cost": [], "fetch_before": None, "exit_code": error.exit_code})
+        return error.exit_code
+
+
+def _same(saved: Path, plan: Plan) -> None:
+    """A saved plan is carried out as it was shown, or not at all."""
+    try:
+        before = json.loads(saved.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{saved}: this is no plan") from error
+    if before != {**json.loads(json.dumps(to_json(plan))), "serial": plan.serial}:
+        raise Refused(
+            "the plan no longer fits: the manifest, its files or the lock have changed since", hint="plan again, and look at it"
+        )
+
+
+def _caps(cost: str | None, seconds: float | None, takes: int | None, plan: Plan) -> Caps:
+    moneys: dict[str, int] = {}
+    if cost is not None:
+        currencies = sorted({step.cost.currency for step in plan.doing("submit") if step.cost and step.cost.micros})
+        name, equals, number = cost.partition("=")
+        if not equals and len(currencies) > 1:
+            raise UsageError(f"this plan costs {' and '.join(currencies)}", hint=f"say which: --max-cost {currencies[0]}={cost}")
+        try:
+            moneys[name.upper() if equals else (currencies or ["USD"])[0]] = money.micros(number if equals else cost)
+        except ValueError as error:
+            raise UsageError(f'--max-cost: "{cost}" is not an amount', hint="12.50, or USD=12.50") from error
+    return Caps(money=moneys, seconds=seconds, takes=takes)
+
+
+def _announce(plan: Plan, *, quiet: bool) -> None:
+    if not quiet:
+        manifest = plan.manifest
+        by_default = "  (no provider named: the studio, free)" if manifest.provider_defaulted else ""
+        click.echo(f"{click.style(manifest.title or manifest.name, bold=True)}: {totals(plan)}{by_default}", err=True)
+
+
+def _approve(plan: Plan, environ: Mapping[str, str], *, yes: bool, held: runner.Held) -> None:
+    """Paid submits need a yes, or a cap that says how far they may go."""
+    from runner import gates
+
+    paid = gates.paid_steps(plan)
+    gates.check_lock(plan, held.lock)
+    gates.check_spending(plan, held.lock, Caps(), environ)
+    if not paid or yes or plan.manifest.budget:
+        return
+    if not sys.stdin.isatty():
+        raise Refused(
+            f"{len(paid)} takes are paid for, and there is no terminal to ask on",
+            hint="add --yes, or a cap: --max-cost, or budget: in the manifest",
+        )
+    if not click.confirm(f"Submit {len(paid)} paid takes?", err=True):
+        raise Refused("not approved, nothing was sent")
+
+
+def _summary(report: Report, plan: Plan) -> None:
+    """What happened in a line or two, and what to do next."""
+    counts = report.data["counts"]
+    if report.exit_code in {130, 143}:
+        click.echo("stopped; whatever was sent is written down", err=True)
+    elif not plan.has_work:
+        click.echo("nothing to do, no request was sent", err=True)
+    if plan.has_work:
+        click.echo(", ".join(f"{count} {state}" for state, count in sorted(counts.items())), err=True)
+    for sums in report.data["cost"]:
+        click.echo(
+            f"{sums['currency']}: {sums['spent']} spent, {sums['under_way']} under way, {sums['in_doubt']} in doubt", err=True
+        )
+    for line in _advice(report, plan.manifest):
+        click.echo(line, err=True)
+
+
+def _advice(report: Report, manifest: Manifest) -> Iterable[str]:
+    """The next command, where there is one."""
+    path = shlex.quote(str(manifest.path))
+    if asking := report.left.get("answer"):
+        yield f"waiting for your answer: {few(asking)}"
+        yield f"see why: callsheet status {path}; pay for a new attempt: callsheet again {path} TAKE"
+    if absent := report.left.get("absent"):
+        yield f"absent (saved once, but neither here nor with the provider any more): {few(absent)}"
+        yield f"put the files back, or pay for new ones: callsheet again {path} TAKE"
+    if report.exit_code in {130, 143, 75}:
+        until = report.data["fetch_before"]
+        before = f" before {until}, when the first link dies" if until else ""
+        yield f"to go on{before}: callsheet run {path}"
+    elif not report.exit_code:
+        folders = sorted({(manifest.folder / shot.output).parent.as_posix() for shot in manifest.shots})
+        yield f"renders in {few(folders)}"

@@ -1,0 +1,46 @@
+"""`callsheet status`: the report from the lock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+import runner
+from runner.commands import options
+from runner.errors import ManifestError
+from runner.outputs.text import status_lines
+
+
+@click.command("status")
+@options.manifest_argument
+@options.json_option
+@options.reading
+@options.selecting
+def command(manifest: Path | None, as_json: bool, **how: Any) -> int:
+    """Show what is known of every take. No network; works while a run is alive and when the manifest is broken.
+
+    \b
+      callsheet status film.callsheet.yaml
+      callsheet status --state failed --json
+    """
+    chosen = options.Selection(**{name: how.pop(name) for name in ("only", "skip", "scene", "state", "limit")})
+    path = options.find(manifest)
+    try:
+        read = options.read(path, told=False, **how)
+        known = runner.known(read)
+        plan = runner.decide(read, known)
+    except ManifestError as error:
+        click.echo(f"callsheet: warning: the manifest has errors, so this is the lock alone: {error.fact}", err=True)
+        known, plan = runner.known_alone(path, how["profile"]), None
+    report = runner.report(known, plan)
+    data = report.data
+    if chosen:
+        data = {**data, "takes": [take for take in data["takes"] if chosen.fits(take, read if plan else None)]}
+    if as_json:
+        options.say_json(data)
+    else:
+        for line in status_lines(data):
+            click.echo(line)
+    return report.exit_code

@@ -1,0 +1,111 @@
+"""A finished task → its file under the final name, whole, hashed and on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from runner import folder, media, wire
+from runner.errors import Refused, TakeError, Unreachable
+from runner.plan import Step, decide
+from runner.report import picked_or_newest
+from runner.watching import ask, is_expired, lost, rendered
+from runner.wire import Status
+from runner.work import Account, Work
+
+_TRIES = 5
+_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds between tries; a link that fails five times is left to the next run
+
+
+async def bring(work: Work, account: Account, step: Step, status: Status | None) -> None:
+    """Fetch, check, name. What cannot be done now stays `rendered`; the next run goes on with it."""
+    entry = work.entry(step.take)
+    known = entry.render or {}
+    path = str(known.get("path", step.path))
+    final = work.folder / path
+    if known and final.exists() and await anyio.to_thread.run_sync(media.sha256, final) == known["sha256"]:
+        _saved(work, step, dict(known))  # named just before an earlier run died
+        return
+    part = work.ledger.files.parts / f"{work.ledger.files.name}-{step.take}.part"
+    async with work.downloads:
+        fetched = await _fetched(work, account, step, status, part)
+        if fetched is None:
+            return
+        render = {"path": path, **fetched.facts}
+        work.ledger.note("fetched", take=step.take, render=render)  # whose file it is, before it has its name
+        await anyio.to_thread.run_sync(media.place, part, final)
+    _saved(work, step, render)
+
+
+async def _fetched(work: Work, account: Account, step: Step, status: Status | None, part: Path) -> media.Fetched | None:
+    """The render beside, checked; a dead link is renewed by asking the task again."""
+    for number in range(_TRIES):
+        if number:
+            await anyio.sleep(_PAUSES[number - 1])
+        status = status or await _asked(work, account, step)
+        if status is None:
+            continue
+        if status.kind == "unknown":
+            _gone(work, account, step)
+            return None
+        if status.url is None:
+            status = None
+            continue
+        try:
+            return await media.fetch(account.client, status.url, part)
+        except (Unreachable, TakeError) as error:
+            if isinstance(error, TakeError) and error.code in {"Disk", "TooLarge"}:
+                raise
+            work.tell("waiting", take=step.take, reason=error.fact)
+            status = None  # a fresh link may do
+    raise TakeError(
+        "the render could not be fetched in this run",
+        code="Fetch",
+        retryable=True,
+        hint="run again; it is paid for and still there",
+    )
+
+
+async def _asked(work: Work, account: Account, step: Step) -> Status | None:
+    attempt = work.entry(step.take).attempt
+    reply = await ask(account, attempt.task_id) if attempt and attempt.task_id else None
+    status = wire.read_query(account.client.provider, reply) if reply else None
+    if status and status.kind == "succeeded":
+        rendered(work, account.client.provider, step.take, status)
+    return status
+
+
+def _gone(work: Work, account: Account, step: Step) -> None:
+    """The provider no longer knows the task: absent if it was saved once, lost if its time is over, else asked again."""
+    entry = work.entry(step.take)
+    if entry.state == "saved":
+        work.ledger.note("absent", take=step.take)
+        work.tell("waiting", take=step.take, reason="saved elsewhere; the provider no longer has it")
+    elif is_expired(work, account.client.provider, entry):
+        lost(work, step.take)
+    else:
+        raise TakeError("the provider does not know the task at the moment", code="Unknown", retryable=True, hint="run again")
+
+
+def _saved(work: Work, step: Step, render: dict[str, object]) -> None:
+    work.ledger.note("saved", take=step.take, render=render)
+    work.tell("saved", take=step.take, path=render["path"], sha256=render["sha256"], bytes=render["bytes"])
+    if shot := work.shots.get(step.shot):
+        show(work, shot.id)
+
+
+def show(work: Work, shot: str) -> None:
+    """Make the shot's `output` the picked take, else the newest current one; never over a stranger's file."""
+    known = work.ledger.lock
+    found = picked_or_newest(known, decide(work.manifest, known)).get(shot)
+    if found is None:
+        return
+    _, entry = found
+    output = work.shots[shot].output
+    if entry.render is None or not folder.is_here(work.folder, entry.render):
+        return
+    if not folder.is_ours(work.folder, output, shot, known):
+        raise Refused(f"{output} is in the way: not a file of this lock", hint="move it, then run again")
+    media.show(work.folder / str(entry.render["path"]), work.folder / output)

@@ -1,0 +1,53 @@
+"""Lock + Shots → what lies in the folder: whose renders are here, and which files of others stand in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from runner.lock import Lock, shot_of
+from runner.media import sha256
+from runner.shots import Manifest
+
+
+def look(known: Lock, manifest: Manifest) -> Lock:
+    """The same lock with `here` and `foreign` as the folder says now; reads names and sizes, hashes only what is doubtful."""
+    folder = manifest.folder
+    here = frozenset(key for key, entry in known.takes.items() if entry.render and is_here(folder, entry.render))
+    owned = {entry.render["path"] for entry in known.takes.values() if entry.render}
+    foreign = {path for path in _in_takes(folder, manifest) if path not in owned}
+    foreign.update(shot.output for shot in manifest.shots if not is_ours(folder, shot.output, shot.id, known))
+    return replace(known, here=here, foreign=frozenset(foreign))
+
+
+def is_here(folder: Path, render: Mapping[str, Any]) -> bool:
+    """Whether a render lies under its name, by its size; its hash was checked when it was put there."""
+    try:
+        return (folder / str(render["path"])).stat().st_size == int(render["bytes"])
+    except OSError:
+        return False
+
+
+def is_ours(folder: Path, output: str, shot: str, known: Lock) -> bool:
+    """Whether `output` is free to be replaced: nothing there, or a copy of one of this lock's takes."""
+    path = folder / output
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return not path.is_symlink()
+    renders = [entry.render for key, entry in known.takes.items() if entry.render and (shot_of(key) == shot or entry.was)]
+    alike = [render for render in renders if render["bytes"] == size]
+    if any((folder / render["path"]).exists() and path.samefile(folder / render["path"]) for render in alike):
+        return True
+    return bool(alike) and sha256(path) in {render["sha256"] for render in alike}
+
+
+def _in_takes(folder: Path, manifest: Manifest) -> set[str]:
+    places = {shot.take_path(1).rpartition("/")[0] for shot in manifest.shots}
+    found: set[str] = set()
+    for place in places:
+        if (folder / place).is_dir():
+            found.update(f"{place}/{entry.name}" for entry in (folder / place).iterdir())
+    return found

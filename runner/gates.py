@@ -1,0 +1,104 @@
+"""Plan + Lock + what the user allows → a refusal before anything is sent, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from runner import reconcile
+from runner.budget import Caps, Committed, check, committed
+from runner.catalog import Provider
+from runner.errors import Refused
+from runner.lock import Lock
+from runner.plan import Plan, Step
+from runner.providers import is_trusted
+
+
+def is_free(provider: Provider) -> bool:
+    """The studio and whatever answers on this machine cost nothing."""
+    return provider.free or provider.is_loopback
+
+
+def paid_steps(plan: Plan) -> tuple[Step, ...]:
+    """The submits that somebody will be billed for."""
+    providers = plan.manifest.catalog.providers
+    return tuple(step for step in plan.doing("submit") if not is_free(providers[step.provider]))
+
+
+def check_lock(plan: Plan, known: Lock) -> None:
+    """Refuse a plan that is older than the lock, and a lock whose run was never heard of here."""
+    if plan.serial != known.serial:
+        raise Refused("the plan is older than the lock", hint="plan again")
+    run = known.orphaned_run
+    if run and plan.doing("submit"):
+        raise Refused(
+            f"the lock names a run ({run.id} on {run.host}, since {run.since}) whose journal is not here: it may have paid for takes that nobody wrote down",
+            hint="finish that run where it was started and commit its lock, or `callsheet reconcile`; `again` permits single takes",
+        )
+
+
+def check_spending(plan: Plan, known: Lock, run_caps: Caps, environ: Mapping[str, str]) -> None:
+    """Refuse what would go above a cap, over everything in the lock (`budget:`) or in this run (`--max-…`)."""
+    paid = paid_steps(plan)
+    if paid and environ.get("CALLSHEET_NO_SPEND") == "1":
+        raise Refused(f"CALLSHEET_NO_SPEND=1 forbids the {len(paid)} paid submits of this plan")
+    providers = plan.manifest.catalog.providers
+    # Caps hold on loopback too, so that they can be rehearsed; only the studio counts for nothing.
+    counted = [step for step in plan.doing("submit") if not providers[step.provider].free]
+    if not counted:
+        return
+    cost = [step.cost for step in counted]
+    seconds = [step.seconds for step in counted]
+    check(Caps.of(plan.manifest.budget), committed(known), cost=cost, seconds=seconds, what="the budget")
+    nothing = Committed(spent={}, under_way={}, in_doubt={}, seconds=0, takes=0)
+    check(run_caps, nothing, cost=cost, seconds=seconds, what="this run")
+
+
+def keys(plan: Plan, known: Lock, environ: Mapping[str, str], trust: Sequence[str]) -> dict[str, str | None]:
+    """The key of each provider that this plan will speak to; refuses a missing one, and a host that may not have it."""
+    found: dict[str, str | None] = {}
+    for name in needed(plan, known):
+        provider = plan.manifest.catalog.providers.get(name)
+        if provider is None:
+            raise Refused(
+                f'the lock has takes of provider "{name}", which this manifest does not know', hint="put it back under providers:"
+            )
+        found[name] = _key(provider, environ, tuple(trust))
+    return found
+
+
+def needed(plan: Plan, known: Lock) -> list[str]:
+    """The providers that this plan will speak to, in the order of their first step."""
+    names = [step.provider for step in plan.doing("submit", "watch", "fetch")]
+    for step in plan.doing("answer"):
+        provider = plan.manifest.catalog.providers.get(step.provider)
+        if (
+            provider
+            and "list" in provider.spec
+            and any(one.take == step.take for one in reconcile.in_doubt(known, step.provider))
+        ):
+            names.append(step.provider)
+    return list(dict.fromkeys(names))
+
+
+def _key(provider: Provider, environ: Mapping[str, str], trust: tuple[str, ...]) -> str | None:
+    if provider.base_url is None and not provider.free:
+        variable = f"{provider.name.upper().replace('-', '_')}_BASE_URL"
+        raise Refused(
+            f"{provider.name} has no address", hint=f"give base_url: under providers: {provider.name}:, or set {variable}"
+        )
+    if provider.env is None:
+        return None
+    if not is_trusted(provider, trust):
+        raise Refused(
+            f"{provider.base_url} is not trusted with {provider.env}",
+            hint=f"--trust-host {provider.env}=HOST, if the key may go there",
+        )
+    key = environ.get(provider.env, "").strip()
+    if not key:
+        raise Refused(
+            f"{provider.name} needs a key and {provider.env} is not set",
+            hint=f"export {provider.env}=…, or try it for free with --provider studio",
+        )
+    if not key.isascii() or any(char.isspace() for char in key):
+        raise Refused(f"{provider.env} holds no key: it has spaces or letters that no key has")
+    return key

@@ -1,0 +1,228 @@
+"""A value and its JSON Schema → what is wrong, in words: jsonschema judges, this says it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jsonschema
+from jsonschema import Draft202012Validator, ValidationError
+
+_TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+    "null": "null",
+}
+_FEW = 12
+_Error = Any  # a ValidationError; its stubs type every part as perhaps unset
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """One fault: where (a path into the value; `of_key` when the key itself is wrong), what, and a hint."""
+
+    code: str
+    path: tuple[str | int, ...]
+    message: str
+    hint: str | None = None
+    of_key: bool = False
+
+
+def faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
+    """Every way in which `value` breaks `schema`."""
+    return [fault for error in validator(id(schema), _Held(schema)).iter_errors(value) for fault in _worded(error)]
+
+
+class _Held:
+    """Keeps the schema alive and hashes by identity, so that a validator is made once a schema."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.schema = schema
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and other.schema is self.schema
+
+
+def _combinations(_: Any, allowed: Sequence[Sequence[str]], media: Any, __: Any) -> Iterator[ValidationError]:
+    if (
+        isinstance(media, dict)
+        and not set(media) - {role for one in allowed for role in one}
+        and set(media) not in [set(one) for one in allowed]
+    ):
+        yield ValidationError("combination")
+
+
+_extend: Any = jsonschema.validators.extend
+_Judge = _extend(Draft202012Validator, {"x-combinations": _combinations})
+
+
+@lru_cache(maxsize=512)
+def validator(_key: int, held: _Held) -> Any:
+    return _Judge(held.schema)
+
+
+def _worded(error: _Error) -> Iterable[Fault]:
+    path = tuple(error.absolute_path)
+    match error.validator:
+        case "additionalProperties":
+            return [_unknown(path, key, error.schema) for key in _extra(error)]
+        case "propertyNames":
+            return [_named(path, error)]
+        case "required":
+            return [_missing(path, error)]
+        case "enum" | "const":
+            return [_not_allowed(path, error)]
+        case "type":
+            return [
+                Fault(code="E103", path=path, message=f"must be {_types(error.validator_value)}, not {shown(error.instance)}")
+            ]
+        case "anyOf" | "oneOf":
+            return _alternatives(path, error)
+        case "x-combinations":
+            return [_combination(path, error)]
+        case _:
+            return [_limit(path, error)]
+
+
+def _extra(error: _Error) -> list[str]:
+    known = set(error.schema.get("properties", {}))
+    return [str(key) for key in error.instance if key not in known]
+
+
+def _unknown(path: tuple[str | int, ...], key: str, schema: Mapping[str, Any]) -> Fault:
+    hint = suggestion(key, schema.get("properties", {}))
+    where = "parameter" if path[-1:] == ("parameters",) else "role" if path[-1:] == ("media",) else "key"
+    return Fault(code="E101", path=(*path, key), message=f'unknown {where} "{key}"', hint=hint, of_key=True)
+
+
+def _named(path: tuple[str | int, ...], error: _Error) -> Fault:
+    inner = error.instance
+    if error.parent is not None:
+        path = tuple(error.parent.absolute_path)
+    known = error.schema.get("enum", ()) if isinstance(error.schema, dict) else ()
+    return Fault(
+        code="E101",
+        path=(*path, str(inner)),
+        message=f'"{inner}" cannot be a name here',
+        hint=suggestion(str(inner), known),
+        of_key=True,
+    )
+
+
+def _missing(path: tuple[str | int, ...], error: _Error) -> Fault:
+    lacking = [key for key in error.validator_value if key not in error.instance]
+    key = next((key for key in lacking if f"'{key}'" in error.message), lacking[0])
+    about = error.schema.get("properties", {}).get(key, {})
+    example = about.get("examples", [None])[0] if isinstance(about, dict) else None
+    hint = f"for example {key}: {json.dumps(example, ensure_ascii=False)}" if isinstance(example, (str, int)) else None
+    return Fault(code="E102", path=path, message=f'"{key}" is missing', hint=hint)
+
+
+def _not_allowed(path: tuple[str | int, ...], error: _Error) -> Fault:
+    allowed = error.validator_value if error.validator == "enum" else [error.validator_value]
+    message = f"{shown(error.instance)} is not allowed"
+    if len(allowed) == 1:
+        return Fault(code="E104", path=path, message=f"must be {shown(allowed[0])}, not {shown(error.instance)}")
+    return Fault(code="E104", path=path, message=message, hint=suggestion(str(error.instance), [str(item) for item in allowed]))
+
+
+def _limit(path: tuple[str | int, ...], error: _Error) -> Fault:
+    value, limit = error.instance, error.validator_value
+    words = {
+        "minimum": f"{shown(value)} is too small, the least is {limit}",
+        "maximum": f"{shown(value)} is too large, the most is {limit}",
+        "exclusiveMinimum": f"{shown(value)} is too small, it must be above {limit}",
+        "exclusiveMaximum": f"{shown(value)} is too large, it must be below {limit}",
+        "minLength": "must not be empty" if limit == 1 else f"is {len(str(value))} characters long, the least is {limit}",
+        "maxLength": f"is {len(str(value))} characters long, the most is {limit}",
+        "minItems": "must not be empty" if limit == 1 else f"has too few items, the least is {limit}",
+        "maxItems": f"has {len(value) if isinstance(value, list) else 0} items, the most is {limit}",
+        "minProperties": "must not be empty",
+        "pattern": f"{shown(value)} has the wrong form",
+        "multipleOf": f"{shown(value)} must be a multiple of {limit}",
+        "uniqueItems": "has the same item twice",
+        "not": f"{shown(value)} is not allowed here",
+        "dependentRequired": "goes only together with another key",
+    }
+    hint = error.schema.get("description") if error.validator == "pattern" and isinstance(error.schema, dict) else None
+    code = "E106" if error.validator == "pattern" else "E105"
+    return Fault(code=code, path=path, message=words.get(str(error.validator), error.message), hint=hint)
+
+
+def _alternatives(path: tuple[str | int, ...], error: _Error) -> list[Fault]:
+    """Of several forms, speak of the one that the author most likely meant: the one of the value's own type."""
+    branches: dict[int, list[_Error]] = {}
+    for inner in error.context or ():
+        branches.setdefault(inner.schema_path[0], []).append(inner)
+    fitting = [errors for errors in branches.values() if not any(_is_about_type(inner, error) for inner in errors)]
+    if len(fitting) == 1 or (fitting and isinstance(error.instance, dict)):
+        nearest = min(fitting, key=lambda errors: (len(errors), -max(len(inner.absolute_path) for inner in errors)))
+        return [fault for inner in nearest for fault in _worded(inner)]
+    wanted = [
+        name
+        for inner in error.context or ()
+        if inner.validator == "type" and not inner.path
+        for name in _listed(inner.validator_value)
+    ]
+    if wanted:
+        return [
+            Fault(code="E103", path=path, message=f"must be {_types(list(dict.fromkeys(wanted)))}, not {shown(error.instance)}")
+        ]
+    return [fault for inner in next(iter(branches.values()), []) for fault in _worded(inner)] or [
+        Fault(code="E103", path=path, message=error.message)
+    ]
+
+
+def _is_about_type(inner: _Error, outer: _Error) -> bool:
+    return inner.validator == "type" and list(inner.absolute_path) == list(outer.absolute_path)
+
+
+def _combination(path: tuple[str | int, ...], error: _Error) -> Fault:
+    hint = "these go together: " + "; ".join(" + ".join(one) for one in error.validator_value)
+    given = list(error.instance)
+    if not given:
+        return Fault(code="E102", path=path[:-1], message='"media" is missing', hint=hint)
+    message = f"{' + '.join(given)} do not go together" if len(given) > 1 else f"{given[0]} alone is not enough"
+    return Fault(code="E307", path=path, message=message, hint=hint)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str | None:
+    """`did you mean …?` for a near miss, else the accepted words when they are few."""
+    known = list(known)
+    folded = {item.casefold(): item for item in known}
+    near = difflib.get_close_matches(word.casefold(), folded, 1, 0.6)
+    if near:
+        return f'did you mean "{folded[near[0]]}"?'
+    return f"one of: {', '.join(known)}" if 0 < len(known) <= _FEW else None
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it: short, on one line."""
+    match value:
+        case str():
+            return f'"{value if len(value) <= 60 else value[:57] + "…"}"'.replace("\n", "\\n")
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def _listed(types: Any) -> list[str]:
+    return [types] if isinstance(types, str) else list(types)
+
+
+def _types(types: Any) -> str:
+    return " or ".join(_TYPES.get(name, name) for name in _listed(types) if name != "null" or types == "null")

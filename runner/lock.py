@@ -1,0 +1,310 @@
+"""What is known of every take: entries, their states, and how a journal's record moves them. Pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from runner.money import Money
+
+VERSION = 1
+State = Literal["wanted", "intended", "submitted", "rendered", "saved", "failed", "canceled", "lost"]
+STATES: tuple[State, ...] = get_args(State)
+# How far a take's latest attempt has come; between two accounts of it the further one is true. `wanted` is said
+# after an attempt has ended (`again`) or before there is any, so of one latest attempt it is the later word.
+_ORDER: tuple[State, ...] = ("intended", "submitted", "rendered", "failed", "canceled", "lost", "saved", "wanted")
+_RANK: Mapping[str, int] = {state: rank for rank, state in enumerate(_ORDER)}
+
+
+class LockDamaged(Exception):
+    """The lock's content is not what this program writes; the text says where and what."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One submit. `reserved` is what it may cost; `cost` what it did, by the reply's usage."""
+
+    id: str
+    task_id: str | None = None
+    request_id: str | None = None
+    account: str | None = None
+    host: str | None = None
+    intended_at: str | None = None
+    submitted_at: str | None = None
+    ended_at: str | None = None
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    reserved: Money | None = None
+    seconds: float | None = None
+    cost: Money | None = None
+    actual_prompt: str | None = None
+    error: Mapping[str, Any] | None = None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Sent perhaps, and nothing known of what became of it."""
+        return self.task_id is None and self.error is None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One take. `render` is set once its file is checked; `was` lists the keys it had before its shot was renamed."""
+
+    state: State
+    fingerprint: str | None = None
+    seed: int | None = None
+    provider: str | None = None
+    model: str | None = None
+    request: Mapping[str, Any] = field(default_factory=dict)
+    render: Mapping[str, Any] | None = None
+    attempts: tuple[Attempt, ...] = ()
+    was: tuple[str, ...] = ()
+
+    @property
+    def attempt(self) -> Attempt | None:
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def error(self) -> Mapping[str, Any]:
+        """The latest attempt's error, empty where there is none."""
+        return (self.attempt.error if self.attempt else None) or {}
+
+    @property
+    def counted(self) -> int:
+        """Attempts that count against the manifest's `attempts`: a refusal that only asked for patience does not."""
+        return sum(1 for attempt in self.attempts if not (attempt.error or {}).get("refused"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """The run that a lock names: it has intended something and has not ended."""
+
+    id: str
+    host: str
+    since: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock:
+    """All that is known, and of this folder: whose files are `here`, what stands in the way (`foreign`).
+
+    `absent` are takes whose provider has said that it no longer has the render; `serial` changes with every record,
+    so that an old plan can be told. `orphaned_run` is the run that the lock names when its journal is not here.
+    """
+
+    takes: Mapping[str, Entry] = field(default_factory=dict)
+    picked: Mapping[str, str] = field(default_factory=dict)
+    run: Run | None = None
+    here: frozenset[str] = frozenset()
+    foreign: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
+    used: frozenset[str] = frozenset()
+    serial: str = ""
+    orphaned_run: Run | None = None
+
+    def of_shot(self, shot: str) -> dict[str, Entry]:
+        """A shot's takes by key, in their order."""
+        found = {key: entry for key, entry in self.takes.items() if shot_of(key) == shot}
+        return dict(sorted(found.items(), key=lambda item: number_of(item[0])))
+
+    def next_number(self, shot: str, taken: Iterable[str] = ()) -> int:
+        """One more than any number this shot ever had: a take number is never used twice."""
+        keys = {*self.used, *taken, *self.takes, *(key for entry in self.takes.values() for key in entry.was)}
+        return 1 + max((number_of(key) for key in keys if shot_of(key) == shot), default=0)
+
+
+def shot_of(key: str) -> str:
+    return key.rpartition("@")[0]
+
+
+def number_of(key: str) -> int:
+    return int(key.rpartition("@")[2])
+
+
+def apply(known: Lock, record: Mapping[str, Any]) -> Lock:
+    """One record of the journal → the lock after it. Records may be seen twice; the result is the same."""
+    take, kind = record.get("take"), record["event"]
+    if kind == "picked":
+        return replace(known, picked={**known.picked, record["shot"]: record["take"]})
+    if take is None:
+        return known
+    if kind == "renamed":
+        return _renamed(known, record)
+    if kind == "absent":
+        return replace(known, absent=known.absent | {take})
+    before = known.takes.get(take)
+    if kind == "known":
+        entry = entry_of(record["entry"])
+        return replace(known, takes={**known.takes, take: _both(before, entry) if before else entry})
+    after = advanced(before, record)
+    return replace(
+        known, takes={**known.takes, take: after}, absent=known.absent - {take} if kind == "intended" else known.absent
+    )
+
+
+def _renamed(known: Lock, record: Mapping[str, Any]) -> Lock:
+    takes = dict(known.takes)
+    entry = takes.pop(record["was"], None)
+    if entry is None:
+        return known
+    render = {**entry.render, "path": record["path"]} if entry.render and record.get("path") else entry.render
+    takes[record["take"]] = replace(entry, render=render, was=(*entry.was, record["was"]))
+    picked = {shot: key for shot, key in known.picked.items() if key != record["was"]}
+    if known.picked.get(shot_of(record["was"])) == record["was"]:
+        picked[shot_of(record["take"])] = record["take"]
+    return replace(known, takes=takes, picked=picked)
+
+
+def advanced(before: Entry | None, record: Mapping[str, Any]) -> Entry:
+    """A take's entry after one record about it."""
+    match record["event"]:
+        case "wanted":
+            return replace(before or Entry(state="wanted"), state="wanted")
+        case "intended":
+            return _intended(before, record)
+        case "submitted":
+            return _with(
+                before,
+                record,
+                "submitted",
+                task_id=record["task_id"],
+                request_id=record.get("request_id"),
+                submitted_at=record["at"],
+                error=None,
+            )
+        case "rendered":
+            fields = {name: record[name] for name in ("usage", "actual_prompt") if record.get(name) is not None}
+            return _with(before, record, "rendered", ended_at=record["at"], cost=_money(record.get("cost")), **fields)
+        case "fetched":
+            return replace(_known(before, record), render=record["render"])
+        case "saved":
+            return replace(_known(before, record), state="saved", render=record["render"])
+        case "failed" | "canceled" | "lost" as state:
+            return _with(before, record, state, ended_at=record["at"], error=record.get("error"))
+        case other:
+            raise LockDamaged(f'unknown record "{other}" in the journal')
+
+
+def _known(before: Entry | None, record: Mapping[str, Any]) -> Entry:
+    if before is None:
+        raise LockDamaged(f'the journal speaks of "{record.get("take")}" before its beginning')
+    return before
+
+
+def _intended(before: Entry | None, record: Mapping[str, Any]) -> Entry:
+    base = before or Entry(state="intended")
+    attempt = Attempt(
+        id=record["attempt"],
+        account=record.get("account"),
+        host=record.get("host"),
+        intended_at=record["at"],
+        reserved=_money(record.get("reserved")),
+        seconds=record.get("seconds"),
+    )
+    attempts = tuple(one for one in base.attempts if one.id != attempt.id)
+    named = {name: record.get(name) for name in ("fingerprint", "seed", "provider", "model")}
+    return replace(base, state="intended", request=record.get("request", {}), render=None, attempts=(*attempts, attempt), **named)  # type: ignore[arg-type]
+
+
+def _with(before: Entry | None, record: Mapping[str, Any], state: State, **changes: Any) -> Entry:
+    """Move the entry, and change the attempt that the record names."""
+    entry = _known(before, record)
+    attempts = tuple(replace(one, **changes) if one.id == record["attempt"] else one for one in entry.attempts)
+    return replace(entry, state=state, attempts=attempts)
+
+
+def _money(said: Mapping[str, Any] | None) -> Money | None:
+    return Money.of(said) if said else None
+
+
+def united(lock: Lock, journal: Lock) -> Lock:
+    """The lock's file and the journal told together: attempts of both, the further state, nothing forgotten.
+
+    A lock brought back by git is older than the journal; one from a colleague may know takes that the journal does not.
+    """
+    takes = dict(lock.takes)
+    moved = {was for entry in journal.takes.values() for was in entry.was}
+    for key in moved:
+        takes.pop(key, None)
+    for key, entry in journal.takes.items():
+        takes[key] = _both(takes[key], entry) if key in takes else entry
+    return replace(journal, takes=takes, picked={**lock.picked, **journal.picked}, run=lock.run)
+
+
+def _both(one: Entry, other: Entry) -> Entry:
+    known = {attempt.id: attempt for attempt in one.attempts}
+    for attempt in other.attempts:
+        known[attempt.id] = attempt
+    attempts = tuple(sorted(known.values(), key=lambda attempt: attempt.intended_at or ""))
+    ahead = max((one, other), key=lambda entry: (_latest(entry), _RANK[entry.state]))
+    return replace(ahead, attempts=attempts, was=tuple(dict.fromkeys((*one.was, *other.was))))
+
+
+def _latest(entry: Entry) -> str:
+    return (entry.attempt.intended_at if entry.attempt else None) or ""
+
+
+def to_json(lock: Lock) -> dict[str, Any]:
+    """The lock as its file says it; sorted by the writer."""
+    text: dict[str, Any] = {"callsheet_lock": VERSION, "takes": {key: entry_json(entry) for key, entry in lock.takes.items()}}
+    if lock.picked:
+        text["picked"] = dict(lock.picked)
+    if lock.run:
+        text["run"] = {"id": lock.run.id, "host": lock.run.host, "since": lock.run.since}
+    return text
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    text: dict[str, Any] = {"state": entry.state, "attempts": [attempt_json(attempt) for attempt in entry.attempts]}
+    for name in ("fingerprint", "seed", "provider", "model", "render"):
+        if (value := getattr(entry, name)) is not None:
+            text[name] = value
+    if entry.request:
+        text["request"] = entry.request
+    if entry.was:
+        text["was"] = list(entry.was)
+    return text
+
+
+def attempt_json(attempt: Attempt) -> dict[str, Any]:
+    text: dict[str, Any] = {"id": attempt.id, "error": attempt.error}
+    for name in (
+        "task_id",
+        "request_id",
+        "account",
+        "host",
+        "intended_at",
+        "submitted_at",
+        "ended_at",
+        "seconds",
+        "actual_prompt",
+    ):
+        if (value := getattr(attempt, name)) is not None:
+            text[name] = value
+    if attempt.usage:
+        text["usage"] = attempt.usage
+    for name in ("reserved", "cost"):
+        if (money := getattr(attempt, name)) is not None:
+            text[name] = money.said()
+    return text
+
+
+def from_json(text: Mapping[str, Any]) -> Lock:
+    """A lock file's mapping → Lock; it must have passed `lock.schema.json`."""
+    run = text.get("run")
+    takes = {key: entry_of(entry) for key, entry in text.get("takes", {}).items()}
+    return Lock(takes=takes, picked=dict(text.get("picked", {})), run=Run(**run) if run else None)
+
+
+def entry_of(text: Mapping[str, Any]) -> Entry:
+    plain = {
+        name: text[name] for name in ("state", "fingerprint", "seed", "provider", "model", "request", "render") if name in text
+    }
+    attempts = tuple(_attempt(one) for one in text.get("attempts", ()))
+    return Entry(**plain, attempts=attempts, was=tuple(text.get("was", ())))
+
+
+def _attempt(text: Mapping[str, Any]) -> Attempt:
+    rest: dict[str, Any] = {name: value for name, value in text.items() if value is not None}
+    rest.update({name: _money(text[name]) for name in ("reserved", "cost") if text.get(name)})
+    return Attempt(**rest)

@@ -1,0 +1,167 @@
+"""The catalogue's profiles + what manifest and environment say of them → the providers of this manifest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from runner import catalog, judge
+from runner.catalog import Catalog, Provider, is_loopback
+from runner.judge import Fault
+
+# What a manifest may say of a profile; the rest (refusal and retry rules, words, pointers) is the profile's alone.
+OVERRIDES = {
+    "base_url",
+    "region",
+    "workspace",
+    "auth",
+    "limits",
+    "poll",
+    "media_encoding",
+    "models",
+    "prices",
+    "seconds",
+    "faults",
+}
+_WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chosen:
+    """The providers as this manifest uses them, and what was wrong with its words about them."""
+
+    providers: Mapping[str, Provider]
+    faults: tuple[Fault, ...]
+
+
+def choose(known: Catalog, said: Mapping[str, Any], environ: Mapping[str, str]) -> Chosen:
+    """Lay a manifest's `providers:` and `<NAME>_BASE_URL` over the built-in profiles."""
+    providers = dict(known.providers)
+    faults: list[Fault] = []
+    for name, override in said.items():
+        base = override.get("extends", name)
+        if base not in known.providers:
+            hint = judge.suggestion(str(base), known.providers)
+            faults.append(
+                Fault(
+                    code="E302", path=(name,), message=f'unknown provider "{base}"', hint=hint, of_key="extends" not in override
+                )
+            )
+            continue
+        faults += [_foreign(name, key) for key in override if key not in OVERRIDES | {"extends", "title"}]
+        spec, problems = _laid(known.providers[base].spec, name, override)
+        faults += problems
+        providers[name] = catalog.provider_of(spec)
+    for name, provider in providers.items():
+        url = environ.get(f"{name.upper().replace('-', '_')}_BASE_URL")
+        if url and "base_url" not in said.get(name, {}):
+            providers[name] = catalog.provider_of({**provider.spec, "base_url": url.rstrip("/")})
+    faults += [fault for name in said if name in providers for fault in _address(name, providers[name])]
+    return Chosen(providers=providers, faults=tuple(faults))
+
+
+def _foreign(name: str, key: str) -> Fault:
+    hint = judge.suggestion(key, OVERRIDES) or f"a manifest may say: {', '.join(sorted(OVERRIDES))}"
+    return Fault(
+        code="E101",
+        path=(name, key),
+        message=f'"{key}" is the profile\'s own and cannot be said in a manifest',
+        hint=hint,
+        of_key=True,
+    )
+
+
+def _laid(spec: Mapping[str, Any], name: str, override: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    """Override a profile; elsewhere than on loopback limits and paces can be narrowed, never widened."""
+    result = {**spec, "provider": name}
+    faults = []
+    if "workspace" in override and not _WORKSPACE.fullmatch(str(override["workspace"])):
+        faults.append(Fault(code="E106", path=(name, "workspace"), message=f'"{override["workspace"]}" is not a workspace id'))
+    result["base_url"] = _base_url(spec, override)
+    free = bool(spec.get("free")) or is_loopback(str(result["base_url"] or ""))
+    for part in ("limits", "poll"):
+        for key, value in override.get(part, {}).items():
+            own = spec[part].get(key)
+            widens = (
+                own is not None
+                and not free
+                and (value > own if part == "limits" else key in {"first", "every"} and value < spec["poll"]["floor"])
+            )
+            if widens:
+                limit = own if part == "limits" else spec["poll"]["floor"]
+                faults.append(
+                    Fault(code="E105", path=(name, part, key), message=f"{value} goes beyond the profile's own limit, {limit}")
+                )
+            result[part] = {**result[part], key: value}
+    for key in ("region", "workspace", "title"):
+        if key in override:
+            result[key] = override[key]
+    if "auth" in override:
+        result["auth"] = {**spec.get("auth", {}), **override["auth"]}
+    for key in ("models", "prices"):
+        if key in override:
+            result[key] = [*override[key], *spec.get(key, [])]
+    for key in ("seconds", "faults"):
+        if key in override:
+            result[key] = override[key]
+    return result, faults
+
+
+def _base_url(spec: Mapping[str, Any], override: Mapping[str, Any]) -> str | None:
+    if "base_url" in override:
+        return str(override["base_url"]).rstrip("/")
+    url = spec.get("regions", {}).get(override.get("region", spec.get("region")), spec.get("base_url"))
+    return url.replace("{workspace}", str(override.get("workspace", ""))) if url else None
+
+
+def _address(name: str, provider: Provider) -> list[Fault]:
+    """Plain http is for loopback only; a host that the profile does not know is not trusted with its key."""
+    if provider.base_url is None:
+        return []
+    parts = urlsplit(provider.base_url)
+    if parts.scheme == "http" and not is_loopback(provider.base_url):
+        hint = "write https://"
+        return [
+            Fault(code="E502", path=(name, "base_url"), message="the key would travel unencrypted over plain http", hint=hint)
+        ]
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return [Fault(code="E106", path=(name, "base_url"), message=f'"{provider.base_url}" is not an http(s) address')]
+    if not is_trusted(provider, ()):
+        hint = f"run with --trust-host {provider.env}={parts.netloc} if the key may go there"
+        return [
+            Fault(
+                code="W502",
+                path=(name, "base_url"),
+                message=f"{parts.netloc} is not a host of this provider; run refuses to send it a key",
+                hint=hint,
+            )
+        ]
+    return []
+
+
+def is_trusted(provider: Provider, trust: tuple[str, ...]) -> bool:
+    """Whether the pair (variable, host) may be: own hosts and loopback for a built-in variable, else what the user said.
+
+    `trust` holds `VAR=HOST[:PORT]` as given on the command line.
+    """
+    if provider.base_url is None or provider.env is None:
+        return provider.free
+    own = catalog.load().providers
+    built_in = {one.env: one for one in own.values() if one.env}
+    parts = urlsplit(provider.base_url)
+    host = (parts.hostname or "").lower()
+    if provider.env in built_in:
+        if is_loopback(provider.base_url):
+            return True
+        if any(_matches(host, pattern) for pattern in built_in[provider.env].hosts) and parts.scheme == "https":
+            return True
+    return any(
+        said in {f"{provider.env}={host}", f"{provider.env}={host}:{parts.port}"} for said in (one.strip() for one in trust)
+    )
+
+
+def _matches(host: str, pattern: str) -> bool:
+    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern

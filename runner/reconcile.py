@@ -1,0 +1,203 @@
+"""Takes in doubt + the provider's task list → which task is whose, and only where that is beyond doubt.
+
+A row of the list has no prompt, so a candidate is asked until its prompt can be seen. A task is never bound merely
+because it is new: it must be unowned, of the same model, made within two minutes of the intent by the provider's
+own clock, and say the same prompt; and no other take or task may fit as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import anyio
+
+from runner import wire
+from runner.client import jittered
+from runner.clock import epoch
+from runner.errors import Unreachable
+from runner.lock import Lock
+from runner.watching import ask
+from runner.wire import Reply, Request
+from runner.work import Account, Work
+
+WINDOW = 120.0  # seconds around the intent
+_BEIJING = timezone(timedelta(hours=8))  # the list's own times, though its page names no zone
+_MOST_PAGES = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doubtful:
+    """A take in doubt: what its task must look like."""
+
+    take: str
+    attempt: str
+    model: str
+    prompt: str
+    intended: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A task of the provider's list that nobody of ours owns; `created` by the provider's clock, as seconds of ours."""
+
+    task_id: str
+    model: str
+    created: float
+
+
+def in_doubt(known: Lock, provider: str) -> list[Doubtful]:
+    """The provider's takes in doubt, oldest first."""
+    found = []
+    for take, entry in known.takes.items():
+        attempt = entry.attempt
+        if entry.state == "intended" and entry.provider == provider and attempt and attempt.intended_at:
+            prompt = str(entry.request.get("prompt") or "")
+            found.append(
+                Doubtful(
+                    take=take, attempt=attempt.id, model=entry.model or "", prompt=prompt, intended=epoch(attempt.intended_at)
+                )
+            )
+    return sorted(found, key=lambda one: one.intended)
+
+
+async def now(work: Work, account: Account, take: str) -> str | None:
+    """Settle one take; its task id, or None when it stays in doubt or surely has none (the lock says which)."""
+    return (await settle(work, account, [take])).get(take)
+
+
+async def settle(work: Work, account: Account, takes: Sequence[str]) -> dict[str, str]:
+    """Settle what can be settled of these takes. Bound ones are returned with their task ids, noted on disk.
+
+    Where the provider has no list nothing is settled. Where its list is complete (`settles` in the profile), a take
+    that no listed task fits never arrived, and is noted as such.
+    """
+    spec = account.client.provider.spec.get("list")
+    if spec is None:
+        return {}
+    bound: dict[str, str] = {}
+    prompts: dict[str, str | None] = {}
+    while True:
+        open_ = [one for one in in_doubt(work.ledger.lock, account.client.provider.name) if one.take in set(takes)]
+        rows = await _rows(work, account, spec, open_) if open_ else []
+        if not open_ or rows is None:
+            return bound
+        await _look(account, [row for row in rows if any(_may_be(one, row, work) for one in open_)], prompts)
+        everyone = in_doubt(work.ledger.lock, account.client.provider.name)
+        pause = None
+        for one in open_:
+            pending = _judge(work, account, one, everyone, rows, prompts, spec, bound)
+            pause = pending if pause is None else min(pause, pending or pause)
+        if pause is None:
+            return bound
+        await anyio.sleep(jittered(pause))
+
+
+def _judge(
+    work: Work,
+    account: Account,
+    one: Doubtful,
+    everyone: Sequence[Doubtful],
+    rows: Sequence[Row],
+    prompts: Mapping[str, str | None],
+    spec: Mapping[str, Any],
+    bound: dict[str, str],
+) -> float | None:
+    """Bind, give up, or say how many seconds to wait before looking again."""
+    free = [row for row in rows if row.task_id not in bound.values() and _may_be(one, row, work)]
+    unseen = [row for row in free if row.task_id not in prompts]
+    equal = [row for row in free if prompts.get(row.task_id) == one.prompt]
+    hidden = [row for row in free if row.task_id in prompts and prompts[row.task_id] is None]
+    if unseen:
+        return account.client.provider.pace("every")
+    rivals = [
+        other
+        for other in everyone
+        if other.take != one.take and any(_may_be(other, row, work) and other.prompt == one.prompt for row in equal)
+    ]
+    if len(equal) == 1 and not hidden and not rivals:
+        task_id = equal[0].task_id
+        work.ledger.note("submitted", take=one.take, attempt=one.attempt, task_id=task_id)
+        work.tell("submitted", take=one.take, attempt=one.attempt, task_id=task_id)
+        bound[one.take] = task_id
+    elif not equal and not hidden and "settles" in spec:
+        left = one.intended + float(spec["settles"]) - work.now()
+        if left > 0:
+            return left
+        message = "the request never arrived: the provider's list has no such task"
+        error = {"code": "NotAccepted", "message": message, "retryable": True, "billed": False, "refused": True}
+        work.ledger.note("failed", take=one.take, attempt=one.attempt, error=error)
+    return None
+
+
+def _may_be(one: Doubtful, row: Row, work: Work) -> bool:
+    model = work.manifest.catalog.models.get(one.model)
+    names = model.names if model else (one.model,)
+    return row.model in names and abs(row.created - one.intended) <= WINDOW
+
+
+async def _look(account: Account, rows: Sequence[Row], prompts: dict[str, str | None]) -> None:
+    """Learn the prompts that can be seen by now; None for a task that has ended and never shows one."""
+    for row in rows:
+        if row.task_id in prompts:
+            continue
+        reply = await ask(account, row.task_id)
+        status = wire.read_query(account.client.provider, reply) if reply else None
+        if status is None:
+            continue
+        if status.prompt is not None:
+            prompts[row.task_id] = status.prompt
+        elif status.kind in {"succeeded", "failed", "canceled", "unknown"}:
+            prompts[row.task_id] = None
+
+
+async def _rows(work: Work, account: Account, spec: Mapping[str, Any], takes: Sequence[Doubtful]) -> list[Row] | None:
+    """Unowned tasks made around the intents; None when the list cannot be had now."""
+    owned = {attempt.task_id for entry in work.ledger.lock.takes.values() for attempt in entry.attempts}
+    start = min(one.intended for one in takes) - 2 * WINDOW
+    end = max(one.intended for one in takes) + 2 * WINDOW
+    rows: list[Row] = []
+    for page in range(1, _MOST_PAGES + 1):
+        query = {
+            "start_time": _compact(start),
+            "end_time": _compact(end),
+            "page_no": str(page),
+            "page_size": str(spec.get("page_size", 10)),
+        }
+        try:
+            reply = await account.client.ask(Request(method="GET", path=spec["path"], query=query))
+        except Unreachable:
+            return None
+        listed = wire.pick(reply.data(), spec["rows"]) if reply.status == 200 else None
+        if not isinstance(listed, list):
+            return None
+        ahead = _ahead(reply, work.now())
+        rows += [row for row in (_row(spec, item, ahead) for item in listed) if row and row.task_id not in owned]
+        total = wire.pick(reply.data(), "/total_page")
+        if not listed or (isinstance(total, int) and page >= total):
+            break
+    return rows
+
+
+def _compact(at: float) -> str:
+    return datetime.fromtimestamp(at, _BEIJING).strftime("%Y%m%d%H%M%S")
+
+
+def _row(spec: Mapping[str, Any], item: Any, ahead: float) -> Row | None:
+    task_id, model, created = (wire.pick(item, spec[name]) for name in ("task_id", "model", "created"))
+    if not task_id or not isinstance(created, (int, float)):
+        return None
+    return Row(task_id=str(task_id), model=str(model), created=created / 1000 - ahead)
+
+
+def _ahead(reply: Reply, ours: float) -> float:
+    """By how many seconds the provider's clock is ahead of ours, as its Date header says."""
+    try:
+        said = parsedate_to_datetime(reply.headers.get("date", ""))
+    except (TypeError, ValueError):
+        return 0.0
+    difference = said.replace(tzinfo=said.tzinfo or UTC).timestamp() - ours
+    return difference if abs(difference) > 2 else 0.0  # the header has whole seconds

@@ -1,0 +1,190 @@
+"""Source + Catalog → the manifest's Shots, merged, expanded and fingerprinted, or every problem at its place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from runner.assets import Medium
+from runner.catalog import Catalog, Model, Provider
+from runner.errors import Place, Problem
+
+FINGERPRINT = 1  # the rule by which fingerprints are made; older ones are compared by their own
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shot:
+    """One shot as it is now written: merged, expanded, checked.
+
+    `parameters` is what the author wrote and the model has; `wired` the same in the model's own terms
+    (resolution and ratio turned into size). `output` is relative to the manifest's folder, with `/`.
+    """
+
+    id: str
+    place: Place
+    scene: str | None
+    model: Model
+    model_name: str
+    provider: str
+    prompt: str | None
+    negative_prompt: str | None
+    media: tuple[Medium, ...]
+    parameters: Mapping[str, Any]
+    wired: Mapping[str, Any]
+    unchecked: Mapping[str, Any]
+    takes: int
+    output: str
+    dropped: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def seed(self) -> int | None:
+        """The written seed, if any."""
+        return self.parameters.get("seed")
+
+    @property
+    def has_seed(self) -> bool:
+        return "seed" in self.model.parameters
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of video asked for; None where the model decides."""
+        asked = self.wired.get("duration", self.model.parameters.get("duration", {}).get("default"))
+        return float(asked) if isinstance(asked, (int, float)) and asked > 0 else None
+
+    @property
+    def tier(self) -> str | None:
+        """The resolution tier that prices go by: `480P`, `720P`, `1080P`."""
+        parameters = self.model.parameters
+        if "size" in parameters:
+            size = self.wired.get("size", parameters["size"].get("default"))
+            return next((tier for tier, sizes in parameters["size"].get("x-tiers", {}).items() if size in sizes), None)
+        tier = self.wired.get("resolution", parameters.get("resolution", {}).get("default"))
+        return str(tier) if tier else None
+
+    def request(self) -> dict[str, Any]:
+        """What was asked, as the lock keeps it: no paths, no inline data, no signed links."""
+        kept: dict[str, Any] = {"parameters": dict(self.parameters)}
+        if self.prompt is not None:
+            kept["prompt"] = self.prompt
+        if self.negative_prompt is not None:
+            kept["negative_prompt"] = self.negative_prompt
+        if self.media:
+            kept["media"] = identities(self.media)
+        if self.unchecked:
+            kept["unchecked"] = dict(self.unchecked)
+        return kept
+
+    def take_path(self, number: int) -> str:
+        folder, _, _ = self.output.rpartition("/")
+        return f"{folder}/takes/{self.id}@{number}.mp4" if folder else f"takes/{self.id}@{number}.mp4"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """A manifest without errors; `problems` are its warnings."""
+
+    path: Path
+    name: str
+    profile: str | None
+    title: str | None
+    catalog: Catalog
+    shots: tuple[Shot, ...]
+    problems: tuple[Problem, ...]
+    budget: Mapping[str, Any]
+    in_flight: int | None
+    attempts: int
+    provider_defaulted: bool
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    def provider(self, shot: Shot) -> Provider:
+        return self.catalog.providers[shot.provider]
+
+
+def stem(path: Path) -> str:
+    """`lighthouse` of `lighthouse.callsheet.yaml`."""
+    name = path.name
+    for suffix in (".yaml", ".yml", ".json"):
+        name = name.removesuffix(suffix)
+    return name.removesuffix(".callsheet")
+
+
+def lock_path(path: Path, profile: str | None = None) -> Path:
+    """Where a manifest's lock lies: beside it."""
+    return path.with_name(f"{stem(path)}.{profile}.callsheet.lock" if profile else f"{stem(path)}.callsheet.lock")
+
+
+def identities(media: tuple[Medium, ...]) -> dict[str, Any]:
+    """Media by role as the fingerprint sees them; a role with several is a list."""
+    kept: dict[str, Any] = {}
+    for medium in media:
+        role, _, index = medium.role.partition("/")
+        if index:
+            kept.setdefault(role, []).append(medium.identity)
+        else:
+            kept[role] = medium.identity
+    return kept
+
+
+def fingerprint(
+    *,
+    model: str,
+    prompt: str | None,
+    negative_prompt: str | None,
+    media: tuple[Medium, ...],
+    parameters: Mapping[str, Any],
+    unchecked: Mapping[str, Any],
+) -> str:
+    """What makes a shot what it is, `1:sha256:…`, over what the author wrote and nothing else."""
+    written = {
+        "model": model,
+        "prompt": prompt,
+        "negative_prompt": negative_prompt,
+        "media": identities(media),
+        "parameters": _plain(parameters),
+        "unchecked": _plain(unchecked),
+    }
+    text = json.dumps(
+        {key: value for key, value in written.items() if value}, ensure_ascii=False, sort_keys=True, separators=(",", ":")
+    )
+    return f"{FINGERPRINT}:sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _plain(value: Any) -> Any:
+    """5.0 and 5 are one number to every provider, so they are one to the fingerprint."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def size_of(model: Model, resolution: str | None, ratio: str | None) -> str | None:
+    """`resolution` and `ratio` → the `size` that a model with a size list means by them; None where it has none."""
+    field = model.parameters["size"]
+    tiers: Mapping[str, list[str]] = field.get("x-tiers", {})
+    default = str(field.get("default", ""))
+    home = next((tier for tier, sizes in tiers.items() if default in sizes), None)
+    sizes = tiers.get(resolution or home or "", [])
+    wanted = _shape(ratio.replace(":", "*")) if ratio else _shape(default)
+    near = min(sizes, key=lambda size: abs(_shape(size) / wanted - 1), default=None) if wanted else None
+    # 1088*832 is what the service calls 4:3, 2 % off
+    return near if near and abs(_shape(near) / wanted - 1) < Fraction(5, 100) else None
+
+
+def _shape(size: str) -> Fraction:
+    width, _, height = size.partition("*")
+    return Fraction(int(width), int(height)) if width.isdigit() and height.isdigit() and int(height) else Fraction(0)
+
+
+def relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()

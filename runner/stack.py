@@ -1,0 +1,116 @@
+"""One shot's layers as one thing: merged, its texts expanded, and every fault told at the layer it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from runner import layers, templates
+from runner.assets import Shelf
+from runner.errors import Place
+from runner.judge import Fault
+from runner.layers import Layer
+from runner.source import Map
+from runner.templates import TemplateError
+
+MOST_TEXT = 100_000  # bytes of an expanded text
+
+
+class Notes(Protocol):
+    def add(self, fault: Fault, place: Place, path: Sequence[str | int] = (), shot: str | None = None) -> None: ...
+
+
+class Broken(Exception):
+    """The shot has been told of; nothing more can be said about it."""
+
+
+class Stack:
+    """The layers of one shot, the outermost first, and the variables that they give."""
+
+    def __init__(self, rows: Sequence[Layer], *, notes: Notes, shelf: Shelf, variables: Map) -> None:
+        self.layers = rows
+        self.own = rows[-1]
+        self.id = str(self.own.data.get("id"))
+        self.data = layers.merged(rows)
+        self._notes = notes
+        self._shelf = shelf
+        self._outer = variables
+        self.variables: dict[str, Any] = {**variables}
+        for layer in rows:
+            self.variables.update(layer.data.get("vars") or {})
+
+    def note(self, fault: Fault, *path: str | int, of_key: bool = False) -> None:
+        where = layers.origin(self.layers, path)
+        self._notes.add(fault, layers.place(self.layers, path, of_key=of_key), (*where.path, *path), self.id)
+
+    def check_variables(self) -> None:
+        for name, value in self.variables.items():
+            if isinstance(value, str) and templates.names(value):
+                where = next((layer for layer in reversed(self.layers) if name in (layer.data.get("vars") or {})), None)
+                place = where.data["vars"].place(name) if where else self._outer.place(name)
+                path = (*where.path, "vars", name) if where else ("vars", name)
+                fault = Fault(code="E203", path=(), message="a variable cannot use another variable", hint="write the text out")
+                self._notes.add(fault, place, path)
+                raise Broken
+
+    def expanded(self, value: Any, *path: str | int, more: Mapping[str, Any] | None = None) -> Any:
+        try:
+            expanded = templates.expand_all(value, {**self.variables, **(more or {})})
+        except TemplateError as error:
+            self.note(Fault(code="E203", path=(), message=error.fact, hint=error.hint), *path)
+            raise Broken from None
+        if isinstance(expanded, str) and len(expanded.encode()) > MOST_TEXT:
+            self.note(Fault(code="E105", path=(), message=f"is longer than {MOST_TEXT:,} bytes when expanded"), *path)
+            raise Broken
+        return expanded
+
+    def text(self, key: str) -> str | None:
+        value = self.data.get(key)
+        expanded = self.expanded(value, key) if isinstance(value, str) else None
+        return None if expanded is None else str(expanded)
+
+    def prompt(self) -> str | None:
+        """The shot's own prompt, wrapped by the default one where that asks for `${prompt}`; else the default one.
+
+        Of several outer layers the innermost one's prompt counts, as everywhere.
+        """
+        said = [layer for layer in self.layers[:-1] if "prompt" in layer.data]
+        outer = said[-1] if said and said[-1].data["prompt"] is not None else None
+        wraps = outer is not None and isinstance(outer.data["prompt"], str) and "prompt" in templates.names(outer.data["prompt"])
+        own = self.own.data.get("prompt")
+        if "prompt" not in self.own.data:
+            return None if outer is None or wraps else self._written(outer.data["prompt"], outer)
+        inner = None if own is None else self._written(own, self.own)
+        if inner is None or outer is None or not wraps:
+            return inner
+        return str(self._within(outer.data["prompt"], outer, {"prompt": inner}))
+
+    def _written(self, value: Any, layer: Layer) -> str:
+        if isinstance(value, Mapping):
+            value = self._file(str(value.get("file")), layer)
+        return str(self._within(value, layer, {}))
+
+    def _within(self, value: str, layer: Layer, more: Mapping[str, Any]) -> Any:
+        try:
+            expanded = templates.expand(value, {**self.variables, **more})
+        except TemplateError as error:
+            fault = Fault(code="E203", path=(), message=error.fact, hint=error.hint)
+            self._notes.add(fault, layer.data.place("prompt"), (*layer.path, "prompt"), self.id)
+            raise Broken from None
+        if len(str(expanded).encode()) > MOST_TEXT:
+            self.note(Fault(code="E105", path=(), message=f"is longer than {MOST_TEXT:,} bytes when expanded"), "prompt")
+            raise Broken
+        return expanded
+
+    def _file(self, name: str, layer: Layer) -> str:
+        """A prompt's file: UTF-8, CRLF as LF, one final newline dropped."""
+        found = self._shelf.locate(name)
+        if isinstance(found, Path):
+            try:
+                return found.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n")
+            except (OSError, UnicodeDecodeError) as error:
+                why = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else "cannot be read"
+                found = Fault(code="E402", path=(), message=f'"{name}" {why}')
+        self._notes.add(found, layer.data["prompt"].place("file"), (*layer.path, "prompt", "file"), self.id)
+        raise Broken

@@ -1,0 +1,75 @@
+"""Tasks and a list query → one page, flat, as `GET /tasks` answers it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from runner.studio.replies import CHINA, row
+from runner.studio.store import Task
+
+_DAY = 86_400.0
+_MOST = 100
+_WORDS = ("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
+_EQUAL = {"task_id": "task_id", "model_name": "model_name", "status": "status", "region": "region", "api_key_id": "api_key_id"}
+
+
+class Unlistable(ValueError):
+    """A filter that cannot be understood."""
+
+
+def page_of(newest_first: Iterable[Task], query: Mapping[str, str], now: float) -> dict[str, Any]:
+    """The page that `query` asks for; without times the last 24 hours. Raises Unlistable."""
+    start, end = _window(query, now)
+    number, size = _count(query, "page_no", 1), min(_count(query, "page_size", 10), _MOST)
+    if query.get("status") and query["status"] not in _WORDS:
+        raise Unlistable(f"status must be one of {', '.join(_WORDS)}")
+    rows = [row(task) for task in newest_first if start <= task.bill.at < end]
+    for name, key in _EQUAL.items():
+        if query.get(name):
+            rows = [found for found in rows if found.get(key) == query[name]]
+    return {
+        "request_id": str(uuid.uuid4()),
+        "data": rows[(number - 1) * size : number * size],
+        "total": len(rows),
+        "total_page": -(-len(rows) // size),
+        "page_no": number,
+        "page_size": size,
+    }
+
+
+def _window(query: Mapping[str, str], now: float) -> tuple[float, float]:
+    """Seconds since the epoch, from and before; the last second named is part of it."""
+    start, end = _time(query, "start_time"), _time(query, "end_time")
+    if start is None and end is None:
+        return now - _DAY, now + 1
+    if end is None:
+        end = (start or 0.0) + _DAY
+    if start is None:
+        start = end - _DAY
+    if not 0 <= end - start <= _DAY:
+        raise Unlistable("end_time must be at most 24 hours after start_time")
+    return start, end + 1
+
+
+def _time(query: Mapping[str, str], name: str) -> float | None:
+    text = query.get(name)
+    if not text:
+        return None
+    try:
+        time = datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=CHINA)
+    except ValueError as error:
+        raise Unlistable(f"{name} must be a time, YYYYMMDDhhmmss") from error
+    # strptime also takes single digits.
+    if len(text) != len("YYYYMMDDhhmmss"):
+        raise Unlistable(f"{name} must be a time, YYYYMMDDhhmmss")
+    return time.timestamp()
+
+
+def _count(query: Mapping[str, str], name: str, default: int) -> int:
+    text = query.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
+        raise Unlistable(f"{name} must be a whole number, 1 or more")
+    return int(text)

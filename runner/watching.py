@@ -1,0 +1,135 @@
+"""A task id → its end, by asking at the provider's pace; nothing but the provider's own word ends a take."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import anyio
+
+from runner import money, wire
+from runner.catalog import Provider
+from runner.client import jittered
+from runner.clock import epoch
+from runner.errors import ProviderError, Unreachable
+from runner.lock import Entry
+from runner.money import Money
+from runner.wire import Reply, Status
+from runner.work import Account, Work
+
+End = Literal["rendered", "over", "waiting"]
+_DENIALS = 3  # queries in a row that the key is not let in
+
+
+async def watch(work: Work, account: Account, take: str, *, first: float) -> tuple[End, Status | None]:
+    """Ask until the task has ended; `first` seconds from now the first time.
+
+    `over`: failed, canceled or lost, as the lock now says. `waiting`: this run stops asking, the take stays submitted.
+    """
+    entry = work.entry(take)
+    if entry.attempt is None or entry.attempt.task_id is None:
+        raise ProviderError(f"{take} has no task to watch")
+    provider = account.client.provider
+    began, unknown_since, word, denied = anyio.current_time(), None, None, 0
+    pause = first
+    while True:
+        await anyio.sleep(jittered(pause))
+        reply = await ask(account, entry.attempt.task_id)
+        status = wire.read_query(provider, reply) if reply else None
+        pause = max(provider.pace("every"), provider.pace("floor"), (wire.retry_after(reply) or 0) if reply else 0)
+        denied = denied + 1 if reply and reply.status in {401, 403} else 0
+        if denied >= _DENIALS:
+            work.tell(
+                "waiting", take=take, reason=f"the key is not let in (HTTP {reply.status if reply else 0}); the task goes on"
+            )
+            return "waiting", None
+        if status and status.word != word:
+            word = status.word
+            work.tell("status", take=take, attempt=entry.attempt.id, word=word)
+        match status.kind if status else None:
+            case "succeeded" if status and (status.url or "content" in provider.spec["result"]):
+                rendered(work, provider, take, status)
+                return "rendered", status
+            case "failed" | "canceled" as kind if status:
+                ended(work, provider, take, kind, status)
+                return "over", status
+            case "unknown":
+                unknown_since = anyio.current_time() if unknown_since is None else unknown_since
+                if anyio.current_time() - unknown_since >= provider.pace("unknown_for") or is_expired(work, provider, entry):
+                    lost(work, take)
+                    return "over", status
+            case _:
+                unknown_since = None if status else unknown_since
+        if anyio.current_time() - began > provider.pace("give_up"):
+            work.tell("waiting", take=take, reason=f"no end after {provider.pace('give_up'):g} s; the task goes on")
+            return "waiting", None
+
+
+async def ask(account: Account, task_id: str) -> Reply | None:
+    """One query; None for a blip, which is no news."""
+    try:
+        reply: Reply = await account.client.ask(wire.query(account.client.provider, task_id))
+    except Unreachable:
+        return None
+    if reply.status == 429:
+        account.client.queries.hold(wire.retry_after(reply) or 1.0)
+    return reply
+
+
+def is_expired(work: Work, provider: Provider, entry: Entry) -> bool:
+    """Whether the provider's own lifetime of the task has passed."""
+    at = entry.attempt.submitted_at if entry.attempt else None
+    return at is not None and work.now() - epoch(at) > provider.lives
+
+
+def rendered(work: Work, provider: Provider, take: str, status: Status) -> None:
+    entry = work.entry(take)
+    if entry.attempt is None or entry.state != "submitted":
+        return  # a render that is only fetched again
+    cost = charged(work, provider, entry, status)
+    work.ledger.note(
+        "rendered",
+        take=take,
+        attempt=entry.attempt.id,
+        usage=dict(status.usage),
+        actual_prompt=status.actual_prompt,
+        cost=cost.said() if cost else None,
+    )
+    work.tell("rendered", take=take, attempt=entry.attempt.id)
+
+
+def ended(work: Work, provider: Provider, take: str, kind: Literal["failed", "canceled"], status: Status) -> None:
+    """A failed or canceled task: not billed by any of these services as far as they say; retried only where that can help."""
+    attempt = work.entry(take).attempt
+    if attempt is None:
+        return
+    code = status.code or ("Canceled" if kind == "canceled" else "Failed")
+    message = status.message or ("canceled at the provider" if kind == "canceled" else "the provider gave no reason")
+    retryable = kind == "failed" and any(fnmatchcase(code, pattern) for pattern in provider.spec["failure"].get("retry", ()))
+    error = {"code": code, "message": message, "retryable": retryable, "billed": False}
+    work.ledger.note(kind, take=take, attempt=attempt.id, error=error)
+    work.tell("failed", take=take, attempt=attempt.id, code=code, message=message, retryable=retryable)
+
+
+def lost(work: Work, take: str) -> None:
+    attempt = work.entry(take).attempt
+    if attempt is None:
+        return
+    message = "paid for, but the provider no longer knows the task"
+    error = {"code": "Lost", "message": message, "retryable": False, "billed": True}
+    work.ledger.note("lost", take=take, attempt=attempt.id, error=error)
+    work.tell("lost", take=take, attempt=attempt.id, message=message)
+
+
+def charged(work: Work, provider: Provider, entry: Entry, status: Status) -> Money | None:
+    """What the task cost, by the usage in the reply; by the plan's own figure where the reply says nothing."""
+    reserved = entry.attempt.reserved if entry.attempt else None
+    if provider.free:
+        return Money(micros=0, currency="USD", basis="free")
+    model = work.manifest.catalog.models.get(entry.model or "")
+    listed = provider.price(model) if model else None
+    seconds = next((status.usage[name] for name in ("duration", "video_duration") if name in status.usage), None)
+    tier = f"{status.usage.get('SR')}P"
+    if listed is None or not isinstance(seconds, (int, float)) or tier not in listed.per_second:
+        return reserved
+    return Money(micros=money.times(listed.per_second[tier], seconds), currency=listed.currency, basis="usage")

@@ -1,0 +1,160 @@
+"""What all takes of one run share: the ledger, the clients, the events, and the word to stop."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from runner.budget import Caps, check, committed
+from runner.client import Client
+from runner.clock import stamp
+from runner.errors import Refused
+from runner.lock import Entry
+from runner.lockfile import Ledger
+from runner.media import Uploads
+from runner.plan import Plan, Step
+from runner.shots import Manifest, Shot
+from runner.slots import Slots
+
+GRACE = 10.0  # seconds that a reply on its way is waited for after the first Ctrl-C
+Event = Mapping[str, Any]
+
+
+@dataclass(kw_only=True)
+class Account:
+    """One provider in this run: its client, its slots, and whether it still takes submits."""
+
+    client: Client
+    name: str
+    slots: Slots
+    uploads: Uploads
+    closed: str | None = None  # why no further submit goes there in this run
+
+
+@dataclass(kw_only=True)
+class Options:
+    """How this run may go about it."""
+
+    submit: bool = True
+    fail_fast: bool = False
+    run_caps: Caps = field(default_factory=Caps)
+
+
+@dataclass(kw_only=True)
+class Work:
+    """One run's shared state; created and ended by `schedule`."""
+
+    manifest: Manifest
+    plan: Plan
+    ledger: Ledger
+    accounts: Mapping[str, Account]
+    options: Options
+    on_event: Callable[[dict[str, Any]], None]
+    now: Callable[[], float] = time.time
+    downloads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
+    stopping: bool = False
+    _seq: int = 0
+    _paying: set[anyio.CancelScope] = field(default_factory=set)
+    _equal: dict[tuple[Any, ...], anyio.Lock] = field(default_factory=dict)
+    _mine: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.shots = {shot.id: shot for shot in self.manifest.shots}
+        self.before = committed(self.ledger.lock)
+
+    @property
+    def folder(self) -> Path:
+        return self.manifest.folder
+
+    def entry(self, take: str) -> Entry:
+        return self.ledger.lock.takes[take]
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """One event to whoever listens."""
+        said = {name: value for name, value in fields.items() if value is not None}
+        self.on_event({"event": event, "at": stamp(self.now()), "run": self.ledger.run, "seq": self._seq, **said})
+        self._seq += 1
+
+    def until(self, pause: float) -> str:
+        return stamp(self.now() + pause)
+
+    @contextmanager
+    def paid_moment(self) -> Iterator[anyio.CancelScope]:
+        """From the intent to the noted reply nothing may come between; at most the grace once a stop was asked for."""
+        with anyio.CancelScope(shield=True) as scope:
+            self._paying.add(scope)
+            if self.stopping:
+                scope.deadline = anyio.current_time() + GRACE
+            try:
+                yield scope
+            finally:
+                self._paying.discard(scope)
+
+    @property
+    def replies_awaited(self) -> int:
+        return len(self._paying)
+
+    def stop(self) -> None:
+        """No new submit; replies on their way get the grace."""
+        self.stopping = True
+        for scope in self._paying:
+            scope.deadline = anyio.current_time() + GRACE
+
+    def equal(self, step: Step, shot: Shot) -> anyio.Lock:
+        """Submits that a provider's list could not tell apart go one after the other."""
+        return self._equal.setdefault((step.provider, shot.model.id, shot.prompt), anyio.Lock())
+
+    def check_caps(self, step: Step) -> None:
+        """The last look before money is spent: over the lock by the manifest's budget, for this run by its own caps."""
+        known = committed(self.ledger.lock)
+        cost, seconds = [step.cost], [step.seconds]
+        if step.cost is not None and step.cost.basis == "free":
+            return
+        check(Caps.of(self.manifest.budget), known, cost=cost, seconds=seconds, what="the budget")
+        run = type(known)(
+            spent={name: known.of(name) - self.before.of(name) for name in {*known.spent, *known.under_way, *known.in_doubt}},
+            under_way={},
+            in_doubt={},
+            seconds=known.seconds - self.before.seconds,
+            takes=known.takes - self.before.takes,
+        )
+        check(self.options.run_caps, run, cost=cost, seconds=seconds, what="this run")
+
+    def intend(self, step: Step, shot: Shot, account: Account, attempt: str) -> int | None:
+        """On disk before the request leaves; returns the take's seed, drawn and pinned at the first intent."""
+        if self.stopping or account.closed:
+            raise Refused(account.closed or "the run is stopping")
+        self.check_caps(step)
+        known = self.ledger.lock.takes.get(step.take)
+        seed = known.seed if known and known.attempts else step.seed
+        if seed is None and shot.has_seed:
+            seed = secrets.randbelow(2**30)
+        self.ledger.name_run()
+        self.ledger.note(
+            "intended",
+            take=step.take,
+            attempt=attempt,
+            fingerprint=step.fingerprint,
+            seed=seed,
+            provider=step.provider,
+            model=step.model,
+            request=shot.request(),
+            account=account.name,
+            host=account.client.host,
+            reserved=step.cost.said() if step.cost else None,
+            seconds=step.seconds,
+        )
+        self.tell("intended", take=step.take, attempt=attempt)
+        return seed
+
+
+def new_attempt() -> str:
+    return uuid.uuid4().hex

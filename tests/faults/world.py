@@ -1,0 +1,113 @@
+"""What the fault tests share: a studio that bills, folders with a small storyboard, and processes that can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent.parent
+STORYBOARD = """\
+callsheet: 1
+title: Small {tag}
+providers:
+  studio: {{base_url: "{url}", poll: {{first: 0.03, every: 0.03}}}}
+in_flight: 2
+defaults:
+  model: wan2.7-t2v
+  parameters: {{resolution: 720P, duration: 2}}
+shots:
+  - {{id: s010, prompt: "A lighthouse at dusk, {tag}", takes: 2}}
+  - {{id: s020, prompt: "The keeper turns, {tag}", model: wan2.7-i2v, media: {{first_frame: keeper.png}}}}
+"""
+TAKES = ("s010@1", "s010@2", "s020@1")
+
+
+def tiny(card, target: Path) -> None:
+    """A real MP4 of a few frames: what is tested here is not how the picture looks."""
+    with av.open(str(target), "w", format="mp4") as out:
+        stream = out.add_stream("libx264", rate=Fraction(8))
+        stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
+        stream.options = {"preset": "ultrafast", "threads": "1"}
+        shade = sum(map(ord, f"{card.take}{card.prompt}{card.seed}")) % 256
+        for _ in range(4):
+            frame = av.VideoFrame.from_image(Image.new("RGB", (64, 36), (shade, 90, 255 - shade)))
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+
+
+def storyboard(folder: Path, *, url: str, tag: str) -> Path:
+    folder.mkdir(parents=True)
+    Image.new("RGB", (640, 360), "navy").save(folder / "keeper.png")
+    path = folder / "small.callsheet.yaml"
+    path.write_text(STORYBOARD.format(url=url, tag=tag), encoding="utf-8")
+    return path
+
+
+class Nursery:
+    """Forks commands in a warm process of its own; one at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.nursery"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, folder: Path, *argv: str, kill_at: int = 0, torn: bool = False) -> tuple[int, str, list[str]]:
+        """Exit code (negative: killed), everything said, and the points passed by a run that ended by itself."""
+        out = folder / ".said"
+        order = {"argv": list(argv), "folder": str(folder), "out": str(out), "kill_at": kill_at, "torn": torn}
+        with self._lock:
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            answer = json.loads(self._process.stdout.readline())
+        passed = Path(f"{out}.points")
+        names = json.loads(passed.read_text()) if passed.exists() else []
+        passed.unlink(missing_ok=True)
+        return answer["code"], out.read_text(encoding="utf-8"), names
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+@contextmanager
+def nurseries(count: int):
+    made = [Nursery() for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for one in made:
+            one.close()
+
+
+def billed(studio, tag: str) -> list[str]:
+    """The takes that the studio accepted for one storyboard, in order: what would stand on the invoice."""
+    return [bill.take for bill in studio.bills() if tag in bill.body["input"].get("prompt", "").split(", ")]
+
+
+def whole(folder: Path) -> dict[str, dict]:
+    """The lock's takes, each checked against its file: there, of the recorded size and sha256, and decodable."""
+    import hashlib
+
+    lock = json.loads((folder / "small.callsheet.lock").read_text(encoding="utf-8"))
+    for take, entry in lock["takes"].items():
+        if entry["state"] == "saved":
+            data = (folder / entry["render"]["path"]).read_bytes()
+            assert hashlib.sha256(data).hexdigest() == entry["render"]["sha256"], take
+            with av.open(str(folder / entry["render"]["path"])) as film:
+                assert sum(1 for _ in film.decode(video=0)) == 4, take
+    return lock["takes"]
+
+
+def cores() -> int:
+    return max(1, min(4, os.cpu_count() or 1))

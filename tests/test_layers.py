@@ -1,0 +1,102 @@
+"""The house: who may import whom, and who may touch network, disk, clock and environment."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+RUNNER = Path(__file__).parent.parent / "runner"
+# A module imports only from lower floors.
+FLOORS: dict[int, str] = {
+    0: "errors clock money templates judge",
+    1: "source lock",
+    2: "catalog journal layers probe",
+    3: "lockfile fit providers",
+    4: "assets",
+    5: "shots stack",
+    6: "compose wire plan",
+    7: "manifest client budget",
+    8: "media slots report",
+    9: "folder work",
+    10: "watching studio outputs",
+    11: "reconcile fetching",
+    12: "paying gates",
+    13: "schedule",
+    14: "__init__",
+    15: "commands",
+    16: "cli",
+    17: "__main__",
+}
+FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
+# Inside a family the members may use each other; the door is met under the family's own name.
+FAMILIES = {"studio", "outputs", "commands", "source"}
+
+WORLD = {
+    "network": ({"httpx", "uvicorn", "starlette", "socket"}, {"client", "studio", "lockfile"}),
+    "clock": ({"time"}, {"client", "lockfile", "work", "studio", "__init__", "outputs", "commands"}),
+    "asyncio": ({"asyncio"}, {"studio"}),
+}
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(RUNNER).parts
+    return parts[0] if parts[0] in FAMILIES else parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def _ours(path: Path) -> set[str]:
+    """The floors' names that a module imports; `from runner import Thing` is the door."""
+    found = set()
+    for name in _imports(path):
+        parts = name.split(".")
+        if parts[0] != "runner":
+            continue
+        if len(parts) == 1:
+            continue
+        found.add(parts[1] if parts[1] in FLOOR else "__init__")
+    return found
+
+
+FILES = sorted(path for path in RUNNER.rglob("*.py") if "schemas" not in path.parts)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(RUNNER).as_posix())
+def test_imports_come_from_lower_floors_only(path):
+    name = _name(path)
+    assert name in FLOOR, f"{name} has no floor yet: give it one in FLOORS"
+    climbing = {other for other in _ours(path) if other != name and FLOOR[other] >= FLOOR[name]}
+    assert not climbing, f"{name} (floor {FLOOR[name]}) climbs to {climbing}"
+
+
+@pytest.mark.parametrize("what", WORLD)
+def test_only_a_few_touch_the_world(what):
+    modules, allowed = WORLD[what]
+    touching = {_name(path) for path in FILES if {name.split(".")[0] for name in _imports(path)} & modules}
+    assert touching <= allowed
+
+
+def test_every_floor_is_lived_on():
+    existing = {_name(path) for path in FILES}
+    assert existing == set(FLOOR), "FLOORS names what is not there, or misses what is"
+
+
+def test_only_the_client_knows_how_httpx_fails():
+    knowing = {_name(path) for path in FILES if "httpx" in {name.split(".")[0] for name in _imports(path)}}
+    assert knowing == {"client"}
+
+
+def test_only_source_knows_pyyaml():
+    knowing = {_name(path) for path in FILES if "yaml" in {name.split(".")[0] for name in _imports(path)}}
+    assert knowing <= {"source"}

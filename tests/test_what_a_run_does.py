@@ -1,0 +1,193 @@
+"""Contract §5, "what a run does": the real command line against a real studio over loopback, counted by its bills."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from runner.cli import code
+from runner.studio import Settings, Studio
+from tests.faults.world import TAKES, billed, storyboard, tiny, whole
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    with Studio(Settings(folder=tmp_path_factory.mktemp("studio"), render=tiny, in_flight=4)) as studio:
+        yield studio
+
+
+@pytest.fixture
+def film(studio, tmp_path, request, monkeypatch):
+    """A storyboard of three takes that has been run to its end."""
+    path = storyboard(tmp_path / "film", url=studio.base_url, tag=request.node.name)
+    monkeypatch.chdir(path.parent)
+    assert code(["run"]) == 0
+    assert sorted(billed(studio, request.node.name)) == sorted(TAKES)
+    return Film(path, studio, request.node.name)
+
+
+class Film:
+    def __init__(self, path, studio, tag):
+        self.path, self.studio, self.tag = path, studio, tag
+        self.folder = path.parent
+        self.paid = len(self.bills)
+
+    @property
+    def bills(self):
+        return billed(self.studio, self.tag)
+
+    @property
+    def lock(self):
+        return json.loads((self.folder / "small.callsheet.lock").read_text())
+
+    def edit(self, old, new):
+        text = self.path.read_text()
+        assert old in text
+        self.path.write_text(text.replace(old, new))
+
+    def run(self, *args):
+        """Run, and say what was newly paid for."""
+        before = len(self.bills)
+        result = code(["run", *args])
+        return result, self.bills[before:]
+
+
+def test_run_again_sends_nothing(film, capsys):
+    lock = (film.folder / "small.callsheet.lock").read_bytes()
+    assert film.run() == (0, [])
+    assert "no request was sent" in capsys.readouterr().err
+    assert (film.folder / "small.callsheet.lock").read_bytes() == lock
+
+
+def test_one_prompt_edited_renders_that_take_only(film):
+    film.edit("The keeper turns", "The keeper sleeps")
+    assert film.run() == (0, ["s020@2"])
+    assert (film.folder / "renders/small/s020.mp4").samefile(film.folder / "renders/small/takes/s020@2.mp4")
+    assert set(whole(film.folder)) == {*TAKES, "s020@2"}
+
+
+def test_edited_back_nothing_is_paid_and_the_output_follows(film):
+    film.edit("The keeper turns", "The keeper sleeps")
+    film.run()
+    film.edit("The keeper sleeps", "The keeper turns")
+    assert film.run() == (0, [])
+    assert (film.folder / "renders/small/s020.mp4").samefile(film.folder / "renders/small/takes/s020@1.mp4")
+
+
+def test_a_renamed_shot_takes_its_takes_along(film):
+    film.edit("id: s020", "id: keeper")
+    assert film.run() == (0, [])
+    assert set(film.lock["takes"]) == {"s010@1", "s010@2", "keeper@1"}
+    assert film.lock["takes"]["keeper@1"]["was"] == ["s020@1"]
+    assert (film.folder / "renders/small/takes/keeper@1.mp4").exists()
+    assert not (film.folder / "renders/small/takes/s020@1.mp4").exists()
+
+
+def test_a_name_used_again_after_a_rename_gets_a_new_number(film):
+    film.edit("id: s020", "id: keeper")
+    film.run()
+    film.edit("id: keeper", "id: s020")
+    film.edit("The keeper turns", "Nobody turns")
+    # the orphan has another wording, so this is a new shot under an old name
+    assert film.run() == (0, ["s020@2"])
+
+
+def test_a_shot_taken_out_keeps_its_takes(film):
+    lines = film.path.read_text().splitlines()
+    film.path.write_text("\n".join(line for line in lines if "s020" not in line) + "\n")
+    assert film.run() == (0, [])
+    assert film.lock["takes"]["s020@1"]["state"] == "saved"
+    assert (film.folder / "renders/small/takes/s020@1.mp4").exists()
+
+
+def test_a_fresh_clone_without_renders_fetches_them_and_pays_nothing(film):
+    shutil.rmtree(film.folder / "renders")
+    shutil.rmtree(film.folder / ".callsheet")
+    assert film.run() == (0, [])
+    assert set(whole(film.folder)) == set(TAKES)
+    assert (film.folder / "renders/small/s020.mp4").exists()
+
+
+def test_renders_the_provider_no_longer_has_are_absent_and_not_paid_again(film, tmp_path, capsys):
+    """A clone whose studio is another one: its tasks answer UNKNOWN."""
+    with Studio(Settings(folder=tmp_path / "other", render=tiny)) as other:
+        film.edit(film.studio.base_url, other.base_url)
+        shutil.rmtree(film.folder / "renders")
+        shutil.rmtree(film.folder / ".callsheet")
+        assert film.run() == (0, [])
+        assert other.bills() == []
+        assert "absent (saved once" in capsys.readouterr().err
+        assert film.run() == (0, [])  # told once, then known
+        assert "no request was sent" in capsys.readouterr().err
+        assert code(["again", "small.callsheet.yaml", "s020@1"]) == 0
+        assert code(["run"]) == 0
+        assert [bill.take for bill in other.bills()] == ["s020@1"]
+
+
+def test_an_old_lock_brought_back_by_git_pays_for_nothing_twice(film):
+    old = (film.folder / "small.callsheet.lock").read_bytes()
+    film.edit("The keeper turns", "The keeper sleeps")
+    assert film.run() == (0, ["s020@2"])
+    (film.folder / "small.callsheet.lock").write_bytes(old)
+    assert film.run() == (0, [])
+    assert "s020@2" in film.lock["takes"]
+
+
+def test_a_deleted_lock_is_made_again_from_the_journal(film):
+    (film.folder / "small.callsheet.lock").unlink()
+    assert film.run() == (0, [])
+    assert set(film.lock["takes"]) == set(TAKES)
+
+
+def test_more_takes_are_added_fewer_are_kept(film):
+    film.edit("takes: 2", "takes: 3")
+    assert film.run() == (0, ["s010@3"])
+    film.edit("takes: 3", "takes: 0")
+    assert film.run() == (0, [])
+    assert set(whole(film.folder)) == {*TAKES, "s010@3"}
+
+
+def test_a_studio_render_never_satisfies_another_provider(film, monkeypatch):
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "any-key-will-do")
+    monkeypatch.setenv("QWENCLOUD_BASE_URL", film.studio.base_url)
+    plan = _json(film, "plan", "--provider", "qwencloud")
+    assert plan["totals"]["actions"] == {"submit": 3}
+    assert film.lock["takes"]["s020@1"]["provider"] == "studio"
+
+
+def test_a_file_in_the_way_blocks_its_take_before_it_is_paid_for(film):
+    stranger = film.folder / "renders/small/takes/s020@2.mp4"
+    stranger.write_bytes(b"mine")
+    film.edit("The keeper turns", "The keeper sleeps")
+    assert film.run() == (1, [])
+    assert stranger.read_bytes() == b"mine"
+    stranger.unlink()
+    assert film.run() == (0, ["s020@2"])
+
+
+def test_an_output_of_somebody_else_is_never_overwritten(film):
+    output = film.folder / "renders/small/s020.mp4"
+    output.unlink()
+    output.write_bytes(b"mine")
+    film.edit("The keeper turns", "The keeper sleeps")
+    assert film.run() == (1, [])
+    assert output.read_bytes() == b"mine"
+
+
+def _json(film, *args):
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", *args, "--json"], check=True, capture_output=True, text=True, cwd=film.folder, env=_env()
+    )
+    return json.loads(done.stdout)
+
+
+def _env():
+    import os
+    from pathlib import Path
+
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
