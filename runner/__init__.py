@@ -86,10 +86,10 @@ def report(lock: Lock, plan: Plan | None) -> Report:
     return reports.report(lock, plan)
 
 
-def again(held: Held, takes: Sequence[str]) -> None:
-    """Allow a new, paid attempt for takes that wait for an answer or are absent; `decide` then submits them."""
-    for take in takes:
-        held.ledger.note("wanted", take=take)
+def again(held: Held, steps: Sequence[Step]) -> None:
+    """Allow a new, paid attempt for the takes of these steps; `decide` then submits them."""
+    for step in steps:
+        held.ledger.note("wanted", take=step.take, fingerprint=step.fingerprint, provider=step.provider, model=step.model)
     held.ledger.close()
     held.refresh()
 
@@ -153,7 +153,12 @@ async def run(
     from runner import gates  # the road to the network: not loaded by commands that only look
 
     way = _Way(
-        submit=submit, fail_fast=fail_fast, caps=max_cost or Caps(), trust=tuple(trust), in_flight=in_flight, signals=signals
+        submit=submit,
+        fail_fast=fail_fast,
+        caps=max_cost or Caps(),
+        trust=(*trust, *environ.get("CALLSHEET_TRUST_HOSTS", "").split(",")),
+        in_flight=in_flight,
+        signals=signals,
     )
     if not submit:
         plan = replace(plan, steps=tuple(step for step in plan.steps if step.action != "submit"))

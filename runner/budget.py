@@ -51,7 +51,7 @@ def committed(known: Lock) -> Committed:
     for entry in known.takes.values():
         for attempt in entry.attempts:
             kind = _kind(entry, attempt)
-            if kind is None or entry.provider == "studio":
+            if kind is None or (attempt.account or entry.provider or "").partition(":")[0] == "studio":
                 continue
             takes += 1
             seconds += attempt.seconds or 0

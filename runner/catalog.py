@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -117,11 +119,18 @@ class Provider:
         return any(fnmatchcase(name, pattern) for pattern in self.models for name in model.names)
 
     def price(self, model: Model) -> Price | None:
-        for price in self.prices:
-            named = any(fnmatchcase(name, pattern) for pattern in price.models for name in model.names)
-            if named and (not price.regions or self.region in price.regions):
-                return price
-        return None
+        """What a second costs here; of two prices in one currency the dearer counts, tier by tier."""
+        fitting = [price for price in self.prices if self._fits(price, model)]
+        if not fitting:
+            return None
+        alike = [price for price in fitting if price.currency == fitting[0].currency]
+        tiers = {tier for price in alike for tier in price.per_second}
+        dearest = {tier: max((one.per_second[tier] for one in alike if tier in one.per_second), key=Decimal) for tier in tiers}
+        return replace(fitting[0], per_second=dearest)
+
+    def _fits(self, price: Price, model: Model) -> bool:
+        named = any(fnmatchcase(name, pattern) for pattern in price.models for name in model.names)
+        return named and (not price.regions or self.region in price.regions)
 
     @property
     def is_loopback(self) -> bool:
@@ -140,8 +149,12 @@ class Catalog:
 
 
 def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine, as written; a name that only begins like an address is not."""
     host = (urlsplit(url).hostname or "").lower()
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def seconds(text: str | float) -> float:

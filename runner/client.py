@@ -101,9 +101,11 @@ class Client:
     async def _send(self, client: httpx.AsyncClient, request: Request) -> Reply:
         sent = False
 
-        async def trace(name: str, _info: Mapping[str, Any]) -> None:
+        async def trace(name: str, info: Mapping[str, Any]) -> None:
             nonlocal sent
-            sent = sent or name.endswith("send_request_headers.started")
+            # A proxy's CONNECT is not yet the request.
+            if name.endswith("send_request_headers.started") and getattr(info.get("request"), "method", b"") != b"CONNECT":
+                sent = True
 
         headers = {**request.headers, **self._auth(request)}
         body = None

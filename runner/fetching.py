@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
@@ -9,9 +10,11 @@ import anyio.to_thread
 
 from runner import folder, media, wire
 from runner.errors import Refused, TakeError, Unreachable
-from runner.plan import Step, decide
-from runner.report import picked_or_newest
-from runner.watching import ask, is_expired, lost, rendered
+from runner.lock import Entry
+from runner.plan import Step
+from runner.report import shown_render
+from runner.shots import Shot
+from runner.watching import ask, is_expired, is_strange, lost, rendered
 from runner.wire import Status
 from runner.work import Account, Work
 
@@ -80,6 +83,13 @@ async def _asked(work: Work, account: Account, step: Step) -> Status | None:
 def _gone(work: Work, account: Account, step: Step) -> None:
     """The provider no longer knows the task: absent if it was saved once, lost if its time is over, else asked again."""
     entry = work.entry(step.take)
+    if is_strange(account, entry):
+        raise TakeError(
+            "the provider does not know the task under this key or host",
+            code="Unknown",
+            retryable=True,
+            hint="run with the key that made it",
+        )
     if entry.state == "saved":
         work.ledger.note("absent", take=step.take)
         work.tell("waiting", take=step.take, reason="saved elsewhere; the provider no longer has it")
@@ -93,19 +103,17 @@ def _saved(work: Work, step: Step, render: dict[str, object]) -> None:
     work.ledger.note("saved", take=step.take, render=render)
     work.tell("saved", take=step.take, path=render["path"], sha256=render["sha256"], bytes=render["bytes"])
     if shot := work.shots.get(step.shot):
-        show(work, shot.id)
+        show(work, shot, work.ledger.lock.of_shot(shot.id))
 
 
-def show(work: Work, shot: str) -> None:
+def show(work: Work, shot: Shot, takes: Mapping[str, Entry]) -> None:
     """Make the shot's `output` the picked take, else the newest current one; never over a stranger's file."""
-    known = work.ledger.lock
-    found = picked_or_newest(known, decide(work.manifest, known)).get(shot)
-    if found is None:
+    render = shown_render(shot, takes, work.ledger.lock.picked.get(shot.id))
+    if render is None or not folder.is_here(work.folder, render):
         return
-    _, entry = found
-    output = work.shots[shot].output
-    if entry.render is None or not folder.is_here(work.folder, entry.render):
+    path, output = work.folder / str(render["path"]), work.folder / shot.output
+    if output.exists() and output.samefile(path):
         return
-    if not folder.is_ours(work.folder, output, shot, known):
-        raise Refused(f"{output} is in the way: not a file of this lock", hint="move it, then run again")
-    media.show(work.folder / str(entry.render["path"]), work.folder / output)
+    if not folder.is_ours(work.folder, shot.output, folder.by_size(work.ledger.lock)):
+        raise Refused(f"{shot.output} is in the way: not a file of this lock", hint="move it, then run again")
+    media.show(path, output)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from runner.lock import Lock, shot_of
+from runner.lock import Lock
 from runner.media import sha256
 from runner.shots import Manifest
 
@@ -16,9 +16,15 @@ def look(known: Lock, manifest: Manifest) -> Lock:
     """The same lock with `here` and `foreign` as the folder says now; reads names and sizes, hashes only what is doubtful."""
     folder = manifest.folder
     here = frozenset(key for key, entry in known.takes.items() if entry.render and is_here(folder, entry.render))
+    renders = by_size(known)
     owned = {entry.render["path"] for entry in known.takes.values() if entry.render}
     foreign = {path for path in _in_takes(folder, manifest) if path not in owned}
-    foreign.update(shot.output for shot in manifest.shots if not is_ours(folder, shot.output, shot.id, known))
+    # A saved render whose file now has another size is somebody's work as well.
+    saved = [
+        entry.render["path"] for key, entry in known.takes.items() if entry.render and entry.state == "saved" and key not in here
+    ]
+    foreign.update(path for path in saved if (folder / path).exists())
+    foreign.update(shot.output for shot in manifest.shots if not is_ours(folder, shot.output, renders))
     return replace(known, here=here, foreign=frozenset(foreign))
 
 
@@ -30,15 +36,22 @@ def is_here(folder: Path, render: Mapping[str, Any]) -> bool:
         return False
 
 
-def is_ours(folder: Path, output: str, shot: str, known: Lock) -> bool:
-    """Whether `output` is free to be replaced: nothing there, or a copy of one of this lock's takes."""
+def by_size(known: Lock) -> dict[int, list[Mapping[str, Any]]]:
+    """Every render of the lock by its bytes, so that a file's likeness is found without reading it."""
+    found: dict[int, list[Mapping[str, Any]]] = {}
+    for entry in known.takes.values():
+        if entry.render:
+            found.setdefault(int(entry.render["bytes"]), []).append(entry.render)
+    return found
+
+
+def is_ours(folder: Path, output: str, renders: Mapping[int, list[Mapping[str, Any]]]) -> bool:
+    """Whether `output` is free to be replaced: nothing there, or a copy of one of the lock's takes."""
     path = folder / output
     try:
-        size = path.stat().st_size
+        alike = renders.get(path.stat().st_size, [])
     except OSError:
         return not path.is_symlink()
-    renders = [entry.render for key, entry in known.takes.items() if entry.render and (shot_of(key) == shot or entry.was)]
-    alike = [render for render in renders if render["bytes"] == size]
     if any((folder / render["path"]).exists() and path.samefile(folder / render["path"]) for render in alike):
         return True
     return bool(alike) and sha256(path) in {render["sha256"] for render in alike}

@@ -29,11 +29,17 @@ def check_lock(plan: Plan, known: Lock) -> None:
     if plan.serial != known.serial:
         raise Refused("the plan is older than the lock", hint="plan again")
     run = known.orphaned_run
-    if run and plan.doing("submit"):
+    unasked = [step for step in plan.doing("submit") if not _is_asked_for(known, step)]
+    if run and unasked:
         raise Refused(
             f"the lock names a run ({run.id} on {run.host}, since {run.since}) whose journal is not here: it may have paid for takes that nobody wrote down",
-            hint="finish that run where it was started and commit its lock, or `callsheet reconcile`; `again` permits single takes",
+            hint="finish that run where it was started and commit its lock, or permit the takes one by one: callsheet again MANIFEST TAKE",
         )
+
+
+def _is_asked_for(known: Lock, step: Step) -> bool:
+    entry = known.takes.get(step.take)
+    return entry is not None and entry.state == "wanted"
 
 
 def check_spending(plan: Plan, known: Lock, run_caps: Caps, environ: Mapping[str, str]) -> None:

@@ -80,7 +80,10 @@ class Journal:
         try:
             yield
         except OSError:
-            os.ftruncate(self._fd, size)
+            try:
+                os.ftruncate(self._fd, size)
+            except OSError:
+                self.close()  # nothing may be glued to a torn line; the next run cuts it off
             raise
 
     def close(self) -> None:

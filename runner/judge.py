@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,7 @@ _TYPES = {
     "null": "null",
 }
 _FEW = 12
+_SECRET = re.compile(r"\b(?:sk|st)-[A-Za-z0-9_-]{8,}")  # what looks like a key is not repeated
 _Error = Any  # a ValidationError; its stubs type every part as perhaps unset
 
 
@@ -210,6 +212,8 @@ def suggestion(word: str, known: Iterable[str]) -> str | None:
 def shown(value: Any) -> str:
     """A value as a message quotes it: short, on one line."""
     match value:
+        case str() if _SECRET.search(value):
+            return '"sk-…"'
         case str():
             return f'"{value if len(value) <= 60 else value[:57] + "…"}"'.replace("\n", "\\n")
         case dict():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from runner.money import Money
@@ -102,6 +102,13 @@ class Lock:
     serial: str = ""
     orphaned_run: Run | None = None
 
+    def by_shot(self) -> dict[str, dict[str, Entry]]:
+        """All takes, by shot, each shot's in their order."""
+        found: dict[str, dict[str, Entry]] = {}
+        for key in sorted(self.takes, key=number_of):
+            found.setdefault(shot_of(key), {})[key] = self.takes[key]
+        return found
+
     def of_shot(self, shot: str) -> dict[str, Entry]:
         """A shot's takes by key, in their order."""
         found = {key: entry for key, entry in self.takes.items() if shot_of(key) == shot}
@@ -122,28 +129,31 @@ def number_of(key: str) -> int:
 
 
 def apply(known: Lock, record: Mapping[str, Any]) -> Lock:
-    """One record of the journal → the lock after it. Records may be seen twice; the result is the same."""
+    """One record of the journal → the lock after it. Records may be seen twice; the result is the same.
+
+    `known.takes` must be a dict of the caller's own: it is changed in place, since a run makes many records.
+    """
     take, kind = record.get("take"), record["event"]
-    if kind == "picked":
-        return replace(known, picked={**known.picked, record["shot"]: record["take"]})
-    if take is None:
-        return known
-    if kind == "renamed":
-        return _renamed(known, record)
-    if kind == "absent":
-        return replace(known, absent=known.absent | {take})
-    before = known.takes.get(take)
-    if kind == "known":
-        entry = entry_of(record["entry"])
-        return replace(known, takes={**known.takes, take: _both(before, entry) if before else entry})
-    after = advanced(before, record)
-    return replace(
-        known, takes={**known.takes, take: after}, absent=known.absent - {take} if kind == "intended" else known.absent
-    )
+    takes: Any = known.takes
+    match kind:
+        case "picked":
+            return replace(known, picked={**known.picked, record["shot"]: record["take"]})
+        case "run":
+            return known
+        case "renamed":
+            return _renamed(known, record)
+        case "absent":
+            return replace(known, absent=known.absent | {str(take)})
+        case "known":
+            entry = entry_of(record["entry"])
+            takes[take] = _both(takes[take], entry) if take in takes else entry
+            return known
+    takes[take] = advanced(takes.get(take), record)
+    return replace(known, absent=known.absent - {str(take)}) if take in known.absent and kind in {"intended", "saved"} else known
 
 
 def _renamed(known: Lock, record: Mapping[str, Any]) -> Lock:
-    takes = dict(known.takes)
+    takes: Any = known.takes
     entry = takes.pop(record["was"], None)
     if entry is None:
         return known
@@ -152,14 +162,15 @@ def _renamed(known: Lock, record: Mapping[str, Any]) -> Lock:
     picked = {shot: key for shot, key in known.picked.items() if key != record["was"]}
     if known.picked.get(shot_of(record["was"])) == record["was"]:
         picked[shot_of(record["take"])] = record["take"]
-    return replace(known, takes=takes, picked=picked)
+    return replace(known, picked=picked)
 
 
 def advanced(before: Entry | None, record: Mapping[str, Any]) -> Entry:
     """A take's entry after one record about it."""
     match record["event"]:
         case "wanted":
-            return replace(before or Entry(state="wanted"), state="wanted")
+            named = {name: record.get(name) for name in ("fingerprint", "provider", "model")}
+            return replace(before or Entry(state="wanted", **named), state="wanted")  # type: ignore[arg-type]
         case "intended":
             return _intended(before, record)
         case "submitted":
@@ -169,7 +180,7 @@ def advanced(before: Entry | None, record: Mapping[str, Any]) -> Entry:
                 "submitted",
                 task_id=record["task_id"],
                 request_id=record.get("request_id"),
-                submitted_at=record["at"],
+                submitted_at=record.get("submitted_at", record["at"]),
                 error=None,
             )
         case "rendered":
@@ -222,26 +233,36 @@ def united(lock: Lock, journal: Lock) -> Lock:
 
     A lock brought back by git is older than the journal; one from a colleague may know takes that the journal does not.
     """
-    takes = dict(lock.takes)
-    moved = {was for entry in journal.takes.values() for was in entry.was}
-    for key in moved:
-        takes.pop(key, None)
-    for key, entry in journal.takes.items():
-        takes[key] = _both(takes[key], entry) if key in takes else entry
+    homes = {was: key for side in (lock, journal) for key, entry in side.takes.items() for was in entry.was}
+    takes: dict[str, Entry] = {}
+    for side in (lock, journal):
+        for key, entry in side.takes.items():
+            home = homes.get(key, key)  # under whatever name either side has it now
+            takes[home] = _both(takes[home], entry) if home in takes else entry
     return replace(journal, takes=takes, picked={**lock.picked, **journal.picked}, run=lock.run)
 
 
 def _both(one: Entry, other: Entry) -> Entry:
-    known = {attempt.id: attempt for attempt in one.attempts}
-    for attempt in other.attempts:
-        known[attempt.id] = attempt
-    attempts = tuple(sorted(known.values(), key=lambda attempt: attempt.intended_at or ""))
-    ahead = max((one, other), key=lambda entry: (_latest(entry), _RANK[entry.state]))
-    return replace(ahead, attempts=attempts, was=tuple(dict.fromkeys((*one.was, *other.was))))
+    """Two accounts of a take: every attempt of either, each as fully as either knows it, and the further state."""
+    longer, shorter = (one, other) if len(one.attempts) >= len(other.attempts) else (other, one)
+    known = {attempt.id: attempt for attempt in longer.attempts}
+    for attempt in shorter.attempts:
+        known[attempt.id] = _fuller(known[attempt.id], attempt) if attempt.id in known else attempt
+    order = {attempt: number for number, attempt in enumerate(known)}
+
+    def reached(entry: Entry) -> tuple[int, int]:
+        return (order[entry.attempt.id] if entry.attempt else -1, _RANK[entry.state])
+
+    ahead = max((one, other), key=reached)
+    if ahead.attempt:  # the further side's word on how the attempt ended
+        known[ahead.attempt.id] = replace(known[ahead.attempt.id], error=ahead.attempt.error)
+    return replace(ahead, attempts=tuple(known.values()), was=tuple(dict.fromkeys((*one.was, *other.was))))
 
 
-def _latest(entry: Entry) -> str:
-    return (entry.attempt.intended_at if entry.attempt else None) or ""
+def _fuller(one: Attempt, other: Attempt) -> Attempt:
+    """One attempt as both know it: what either has, nothing lost."""
+    told = {item.name: getattr(other, item.name) for item in fields(Attempt) if getattr(other, item.name) not in (None, {})}
+    return replace(one, **told)
 
 
 def to_json(lock: Lock) -> dict[str, Any]:
@@ -293,6 +314,9 @@ def from_json(text: Mapping[str, Any]) -> Lock:
     """A lock file's mapping → Lock; it must have passed `lock.schema.json`."""
     run = text.get("run")
     takes = {key: entry_of(entry) for key, entry in text.get("takes", {}).items()}
+    for key in takes:
+        if not shot_of(key) or number_of(key) < 1:
+            raise LockDamaged(f'"{key}" is no take')
     return Lock(takes=takes, picked=dict(text.get("picked", {})), run=Run(**run) if run else None)
 
 

@@ -65,7 +65,7 @@ def load(files: Files) -> Lock:
     """What lock and journal say together; never writes, and may be called while a run is alive."""
     text, lock = _read_lock(files.lock)
     records, size = journals.read(files.journal)
-    known = Lock()
+    known = Lock(takes={})
     runs = set()
     used = set()
     for record in records:
@@ -82,7 +82,7 @@ def load(files: Files) -> Lock:
 def _applied(known: Lock, record: Mapping[str, Any], path: Path) -> Lock:
     try:
         return locks.apply(known, record)
-    except (LockDamaged, KeyError, TypeError, ValueError) as error:
+    except (LockDamaged, KeyError, TypeError, ValueError, AttributeError) as error:
         raise Refused(
             f"{path}: a record makes no sense: {error}", hint="it was edited or cut; keep a copy and ask for help"
         ) from error
@@ -129,10 +129,9 @@ class Ledger:
         if not self._journal.is_open:
             self._open()
         record = {"event": event, "at": stamp(self.now()), "run": self.run, "seq": self._seq, **fields}
-        moved = locks.apply(self.lock, record)
         self._journal.append(record, sync=sync)
         self._seq += 1
-        self.lock = moved
+        self.lock = locks.apply(self.lock, record)
         return record
 
     def name_run(self) -> None:
@@ -164,6 +163,7 @@ class Ledger:
         self.lock = replace(self.lock, run=self.lock.orphaned_run)
         self.fold()
         self._journal.close()
+        self._named = False
 
     def abandon(self) -> None:
         """Let go of the journal's file without another write."""
@@ -172,7 +172,7 @@ class Ledger:
     def _open(self) -> None:
         """Open the journal, and take in what only the lock's file knows."""
         records = self._journal.open()
-        told = Lock()
+        told = Lock(takes={})
         for record in records:
             told = _applied(told, record, self.files.journal)
         self._journal.append({"event": "run", "at": stamp(self.now()), "run": self.run, "seq": -1}, sync=True)

@@ -22,6 +22,7 @@ from runner.journal import sync_folder
 from runner.probe import ProbeError, check_video
 from runner.wire import Reply, Request, error_of, pick
 
+_POLICY = {"upload_dir", "upload_host", "oss_access_key_id", "signature", "policy", "x_oss_object_acl", "x_oss_forbid_overwrite"}
 MOST_RENDER = 4 * 1024**3  # bytes; a 30 s 1080P render has some tens of MB
 
 
@@ -61,7 +62,7 @@ class Uploads:
         path = self.client.provider.spec.get("upload", {}).get("path", "/uploads")
         reply = await self.client.ask(Request(method="GET", path=path, query={"action": "getPolicy", "model": model}))
         policy = pick(reply.data(), "/data")
-        if reply.status != 200 or not isinstance(policy, dict):
+        if reply.status != 200 or not isinstance(policy, dict) or not policy.keys() >= _POLICY:
             raise self._failed("the provider gave no upload policy", reply)
         # Two files of one name under one policy collide, so every name is new.
         name = f"{uuid.uuid4().hex[:12]}{Path(medium.value).suffix.lower()}"
@@ -141,7 +142,9 @@ async def fetch(client: Client, url: str, part: Path) -> Fetched:
 def _open(part: Path) -> int:
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
+        # Never written into as it is: after a crash it may be another name of a finished render.
+        part.unlink(missing_ok=True)
+        return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
     except OSError as error:
         raise disk_fault(part, error) from error
 
@@ -194,6 +197,8 @@ def place(part: Path, final: Path) -> None:
 def twin(old: Path, new: Path) -> bool:
     """Give a file a second name beside its old one; False where it is not there or the name is taken."""
     try:
+        if not old.exists():
+            return False
         new.parent.mkdir(parents=True, exist_ok=True)
         if new.exists():
             return new.samefile(old)

@@ -19,7 +19,7 @@ _LONGEST = 60.0
 async def pay(work: Work, account: Account, step: Step, shot: Shot, urls: dict[str, str]) -> str | None:
     """Submit until the provider has the task; None when it will not be in this run (the lock says why)."""
     attempt = new_attempt()
-    began, wait, unreached = anyio.current_time(), 1.0, 0
+    began, wait, unreached, vanished = anyio.current_time(), 1.0, 0, 0
     while True:
         await account.client.submits.turn()
         outcome = await _once(work, account, step, shot, urls, attempt)
@@ -31,6 +31,9 @@ async def pay(work: Work, account: Account, step: Step, shot: Shot, urls: dict[s
                 if found is not None or not work.entry(step.take).error.get("refused"):
                     return found
                 attempt = new_attempt()  # its list is complete and has no such task: it never arrived
+                vanished += 1
+                if vanished >= _TRIES_UNREACHED:
+                    return None
                 continue
             case Refusal(stop=True):
                 account.closed = f"{account.client.provider.name} refuses this account: {outcome.message}"
@@ -65,8 +68,8 @@ async def _once(
         except Unreachable as error:
             outcome = Doubt(why=error.fact) if error.sent else _unsent(error)
         _note(work, step.take, attempt, outcome)  # on disk before anything else
-    if isinstance(outcome, Doubt):
-        work.tell("in_doubt", take=step.take, attempt=attempt, message=outcome.why)
+    work.tell("intended", take=step.take, attempt=attempt)
+    _tell(work, step.take, attempt, outcome)
     return outcome
 
 
@@ -81,7 +84,7 @@ def _note(work: Work, take: str, attempt: str, outcome: Accepted | Refusal | Dou
                 work.ledger.note("submitted", take=take, attempt=attempt, task_id=task_id, request_id=request_id)
             except Exception:
                 # The disk refuses the one fact that must not be lost: at least a person gets to see it.
-                hint = f"keep this line: callsheet adopt MANIFEST {take} {task_id}"
+                hint = "keep this line: nothing else knows that id"
                 work.tell(
                     "error",
                     take=take,
@@ -90,14 +93,23 @@ def _note(work: Work, take: str, attempt: str, outcome: Accepted | Refusal | Dou
                     hint=hint,
                 )
                 raise
-            work.tell("submitted", take=take, attempt=attempt, task_id=task_id)
         case Refusal(code=code, message=message, retry=retry, stop=stop):
             # "Not now" is no failure of the take: it is paced and does not count as an attempt.
             error = {"code": code, "message": message, "retryable": retry or stop, "billed": False}
             work.ledger.note(
                 "failed", take=take, attempt=attempt, error={**error, **({"refused": True} if retry or stop else {})}
             )
-            if not retry:
-                work.tell("failed", take=take, attempt=attempt, code=code, message=message, retryable=stop)
         case Doubt():
             pass  # `intended` stands, and says just that
+
+
+def _tell(work: Work, take: str, attempt: str, outcome: Accepted | Refusal | Doubt) -> None:
+    match outcome:
+        case Accepted(task_id=task_id):
+            work.tell("submitted", take=take, attempt=attempt, task_id=task_id)
+        case Refusal(code=code, message=message, retry=False, stop=stop):
+            work.tell("failed", take=take, attempt=attempt, code=code, message=message, retryable=stop)
+        case Doubt(why=why):
+            work.tell("in_doubt", take=take, attempt=attempt, message=why)
+        case _:
+            pass  # a refusal that only asks for patience is told as `waiting`

@@ -70,8 +70,9 @@ def decide(manifest: Manifest, known: Lock, *, only: frozenset[str] | None = Non
     renames = _renames(manifest, known)
     moved = _moved(known, renames)
     steps: list[Step] = []
+    grouped = moved.by_shot()
     for shot in manifest.shots:
-        steps += _shot_steps(manifest, shot, moved, renames, now)
+        steps += _shot_steps(manifest, shot, grouped.get(shot.id, {}), moved, renames=renames, now=now)
     listed = {step.take for step in steps}
     ids = {shot.id for shot in manifest.shots}
     for take, entry in moved.takes.items():
@@ -94,9 +95,10 @@ def _renames(manifest: Manifest, known: Lock) -> dict[str, str]:
     for key in sorted(known.takes, key=lambda key: (locks.shot_of(key), locks.number_of(key))):
         if locks.shot_of(key) not in ids:
             orphans.setdefault(locks.shot_of(key), []).append(key)
+    taken = {locks.shot_of(key) for key in known.takes}
     renames: dict[str, str] = {}
-    for shot in manifest.shots:
-        if known.of_shot(shot.id):
+    for shot in manifest.shots if orphans else ():
+        if shot.id in taken:
             continue
         found = next((name for name, keys in orphans.items() if any(is_current(known.takes[key], shot) for key in keys)), None)
         if found is None:
@@ -119,23 +121,32 @@ def _moved(known: Lock, renames: Mapping[str, str]) -> Lock:
     return replace(known, takes=takes, here=frozenset(here), absent=frozenset(absent))
 
 
-def _shot_steps(manifest: Manifest, shot: Shot, known: Lock, renames: Mapping[str, str], now: float) -> list[Step]:
+def _shot_steps(
+    manifest: Manifest, shot: Shot, takes: Mapping[str, Entry], known: Lock, *, renames: Mapping[str, str], now: float
+) -> list[Step]:
     """Current takes each get their step; then new ones until there are as many as the shot wants."""
     provider = manifest.provider(shot)
-    takes = known.of_shot(shot.id)
     current = {key: entry for key, entry in takes.items() if is_current(entry, shot)}
     seeds = {entry.seed for entry in current.values()}
+    kept = sum(1 for entry in current.values() if entry.state != "failed")
     steps = []
     for key, entry in current.items():
         step = _base(shot, provider, key, seed=entry.seed)
-        action, reason = _known_step(entry, key, known, provider, manifest.attempts, now)
+        holder = manifest.catalog.providers.get(entry.provider or "", provider)
+        action, reason = _known_step(entry, key, known, holder, manifest.attempts, now)
+        if action == "submit" and entry.state == "failed" and kept >= shot.takes:
+            continue  # no longer wanted: trying it again would pay for nothing
+        kept += action == "submit"
+        if action != "submit" and entry.attempt and entry.provider and entry.model:
+            step = replace(step, provider=entry.provider, model=entry.model)  # whoever has the task is asked
         was = renames.get(key)
         reason = f"was {was}" if was and action == "keep" else f"{reason} (was {was})" if was else reason
         steps.append(_settled(replace(step, action=action, reason=reason, was=was), entry, known))
-    number = known.next_number(shot.id)
-    latest = next(reversed(takes.values()), None)
+    missing = shot.takes - len(current)
+    number = known.next_number(shot.id) if missing > 0 else 0
+    latest = next(reversed([*takes.values()]), None)
     changed = changes(latest, shot) if latest else ()
-    for _ in range(shot.takes - len(current)):
+    for _ in range(missing):
         key = f"{shot.id}@{number}"
         seed = _next_seed(shot, seeds)
         seeds.add(seed)
@@ -175,9 +186,11 @@ def _base(shot: Shot, provider: Provider, key: str, *, seed: int | None) -> Step
 
 def _settled(step: Step, entry: Entry | None, known: Lock) -> Step:
     """A file in the way blocks; what is not paid for in this run costs nothing in it."""
-    own = (entry.render or {}).get("path") if entry else None
-    way = next((path for path in (step.path, step.output) if path in known.foreign and path != own), None)
-    if way and step.action in {"submit", "fetch"} and not (entry and entry.state == "saved"):
+    # What is paid for is fetched as long as its own name is free; a stranger's file at `output` stops new spending only.
+    path = str((entry.render or {}).get("path", step.path)) if entry else step.path
+    ways = {"submit": (path, step.output), "fetch": (path,)}.get(step.action, ())
+    way = next((one for one in ways if one in known.foreign), None)
+    if way:
         return replace(step, action="blocked", reason=f"{way} is in the way: not a file of this lock", cost=None)
     return step if step.action == "submit" else replace(step, cost=None)
 

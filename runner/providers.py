@@ -52,6 +52,10 @@ def choose(known: Catalog, said: Mapping[str, Any], environ: Mapping[str, str]) 
             )
             continue
         faults += [_foreign(name, key) for key in override if key not in OVERRIDES | {"extends", "title"}]
+        if base == "studio" and base != name:
+            hint = "write what is to be different under providers: studio:"
+            faults.append(Fault(code="E106", path=(name, "extends"), message="the studio is the only one of its kind", hint=hint))
+            continue
         spec, problems = _laid(known.providers[base].spec, name, override)
         faults += problems
         providers[name] = catalog.provider_of(spec)
@@ -81,7 +85,13 @@ def _laid(spec: Mapping[str, Any], name: str, override: Mapping[str, Any]) -> tu
     if "workspace" in override and not _WORKSPACE.fullmatch(str(override["workspace"])):
         faults.append(Fault(code="E106", path=(name, "workspace"), message=f'"{override["workspace"]}" is not a workspace id'))
     result["base_url"] = _base_url(spec, override)
-    free = bool(spec.get("free")) or is_loopback(str(result["base_url"] or ""))
+    if spec.get("free") and result["base_url"] and not is_loopback(result["base_url"]):
+        message = "the studio lives on this machine only"
+        faults.append(
+            Fault(code="E106", path=(name, "base_url"), message=message, hint="write a provider of your own with extends:")
+        )
+        result["free"] = False
+    free = bool(result.get("free")) or is_loopback(str(result["base_url"] or ""))
     for part in ("limits", "poll"):
         for key, value in override.get(part, {}).items():
             own = spec[part].get(key)

@@ -7,6 +7,7 @@ own clock, and say the same prompt; and no other take or task may fit as well.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -17,7 +18,7 @@ import anyio
 
 from runner import wire
 from runner.client import jittered
-from runner.clock import epoch
+from runner.clock import epoch, stamp
 from runner.errors import Unreachable
 from runner.lock import Lock
 from runner.watching import ask
@@ -27,6 +28,9 @@ from runner.work import Account, Work
 WINDOW = 120.0  # seconds around the intent
 _BEIJING = timezone(timedelta(hours=8))  # the list's own times, though its page names no zone
 _MOST_PAGES = 50
+_REACH = 23 * 3600.0  # seconds; the list takes a span of 24 h at most
+_BLANKS = 3  # queries without an answer after which a candidate counts as one that never tells
+PATIENCE = 900.0  # seconds that candidates are watched for their prompt; longer is a person's question
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +51,7 @@ class Row:
     task_id: str
     model: str
     created: float
+    key: str | None = None
 
 
 def in_doubt(known: Lock, provider: str) -> list[Doubtful]:
@@ -80,12 +85,14 @@ async def settle(work: Work, account: Account, takes: Sequence[str]) -> dict[str
         return {}
     bound: dict[str, str] = {}
     prompts: dict[str, str | None] = {}
-    while True:
+    blanks: Counter[str] = Counter()
+    until = anyio.current_time() + PATIENCE
+    while anyio.current_time() < until:
         open_ = [one for one in in_doubt(work.ledger.lock, account.client.provider.name) if one.take in set(takes)]
         rows = await _rows(work, account, spec, open_) if open_ else []
         if not open_ or rows is None:
             return bound
-        await _look(account, [row for row in rows if any(_may_be(one, row, work) for one in open_)], prompts)
+        await _look(account, [row for row in rows if any(_may_be(one, row, work) for one in open_)], prompts, blanks)
         everyone = in_doubt(work.ledger.lock, account.client.provider.name)
         pause = None
         for one in open_:
@@ -94,6 +101,7 @@ async def settle(work: Work, account: Account, takes: Sequence[str]) -> dict[str
         if pause is None:
             return bound
         await anyio.sleep(jittered(pause))
+    return bound
 
 
 def _judge(
@@ -107,7 +115,8 @@ def _judge(
     bound: dict[str, str],
 ) -> float | None:
     """Bind, give up, or say how many seconds to wait before looking again."""
-    free = [row for row in rows if row.task_id not in bound.values() and _may_be(one, row, work)]
+    owned = _owned(work)  # asked anew: a reply may have come since the list was read
+    free = [row for row in rows if row.task_id not in owned and _may_be(one, row, work)]
     unseen = [row for row in free if row.task_id not in prompts]
     equal = [row for row in free if prompts.get(row.task_id) == one.prompt]
     hidden = [row for row in free if row.task_id in prompts and prompts[row.task_id] is None]
@@ -120,7 +129,8 @@ def _judge(
     ]
     if len(equal) == 1 and not hidden and not rivals:
         task_id = equal[0].task_id
-        work.ledger.note("submitted", take=one.take, attempt=one.attempt, task_id=task_id)
+        since = stamp(equal[0].created)
+        work.ledger.note("submitted", take=one.take, attempt=one.attempt, task_id=task_id, submitted_at=since)
         work.tell("submitted", take=one.take, attempt=one.attempt, task_id=task_id)
         bound[one.take] = task_id
     elif not equal and not hidden and "settles" in spec:
@@ -139,7 +149,7 @@ def _may_be(one: Doubtful, row: Row, work: Work) -> bool:
     return row.model in names and abs(row.created - one.intended) <= WINDOW
 
 
-async def _look(account: Account, rows: Sequence[Row], prompts: dict[str, str | None]) -> None:
+async def _look(account: Account, rows: Sequence[Row], prompts: dict[str, str | None], blanks: Counter[str]) -> None:
     """Learn the prompts that can be seen by now; None for a task that has ended and never shows one."""
     for row in rows:
         if row.task_id in prompts:
@@ -147,39 +157,66 @@ async def _look(account: Account, rows: Sequence[Row], prompts: dict[str, str | 
         reply = await ask(account, row.task_id)
         status = wire.read_query(account.client.provider, reply) if reply else None
         if status is None:
-            continue
-        if status.prompt is not None:
+            blanks[row.task_id] += 1
+            if blanks[row.task_id] >= _BLANKS:
+                prompts[row.task_id] = None  # it will not tell
+        elif status.prompt is not None:
             prompts[row.task_id] = status.prompt
         elif status.kind in {"succeeded", "failed", "canceled", "unknown"}:
             prompts[row.task_id] = None
 
 
+def _owned(work: Work) -> set[str | None]:
+    return {attempt.task_id for entry in work.ledger.lock.takes.values() for attempt in entry.attempts}
+
+
+def _windows(takes: Sequence[Doubtful], now: float) -> list[tuple[float, float]]:
+    """Spans of time around the intents, each short enough for a list that takes 24 h; older ones are out of its reach."""
+    spans: list[tuple[float, float]] = []
+    for one in takes:
+        start, end = one.intended - 2 * WINDOW, one.intended + 2 * WINDOW
+        if now - one.intended > _REACH:
+            continue
+        if spans and start <= spans[-1][1] and end - spans[-1][0] < _REACH:
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((start, end))
+    return spans
+
+
 async def _rows(work: Work, account: Account, spec: Mapping[str, Any], takes: Sequence[Doubtful]) -> list[Row] | None:
-    """Unowned tasks made around the intents; None when the list cannot be had now."""
-    owned = {attempt.task_id for entry in work.ledger.lock.takes.values() for attempt in entry.attempts}
-    start = min(one.intended for one in takes) - 2 * WINDOW
-    end = max(one.intended for one in takes) + 2 * WINDOW
+    """Unowned tasks made around the intents; None when the list cannot be had now, or does not reach that far back."""
     rows: list[Row] = []
-    for page in range(1, _MOST_PAGES + 1):
-        query = {
-            "start_time": _compact(start),
-            "end_time": _compact(end),
-            "page_no": str(page),
-            "page_size": str(spec.get("page_size", 10)),
-        }
-        try:
-            reply = await account.client.ask(Request(method="GET", path=spec["path"], query=query))
-        except Unreachable:
-            return None
-        listed = wire.pick(reply.data(), spec["rows"]) if reply.status == 200 else None
-        if not isinstance(listed, list):
-            return None
-        ahead = _ahead(reply, work.now())
-        rows += [row for row in (_row(spec, item, ahead) for item in listed) if row and row.task_id not in owned]
-        total = wire.pick(reply.data(), "/total_page")
-        if not listed or (isinstance(total, int) and page >= total):
-            break
-    return rows
+    spans = _windows(takes, work.now())
+    for start, end in spans:
+        for page in range(1, _MOST_PAGES + 1):
+            reply = await _page(account, spec, start, end, page)
+            listed = wire.pick(reply.data(), spec["rows"]) if reply and reply.status == 200 else None
+            if reply is None or not isinstance(listed, list):
+                return None
+            ahead = _ahead(reply, work.now())
+            rows += [row for row in (_row(spec, item, ahead) for item in listed) if row]
+            total = wire.pick(reply.data(), "/total_page")
+            if not listed or (isinstance(total, int) and page >= total):
+                break
+    owned = _owned(work)
+    keys = {row.key for row in rows if row.task_id in owned and row.key}
+    # Where the rows tell whose key made a task, and some are ours, only that key's can be ours.
+    found = [row for row in rows if row.task_id not in owned and (not keys or row.key is None or row.key in keys)]
+    return found if spans else None
+
+
+async def _page(account: Account, spec: Mapping[str, Any], start: float, end: float, page: int) -> Reply | None:
+    query = {
+        "start_time": _compact(start),
+        "end_time": _compact(end),
+        "page_no": str(page),
+        "page_size": str(spec.get("page_size", 10)),
+    }
+    try:
+        return await account.client.ask(Request(method="GET", path=spec["path"], query=query))
+    except Unreachable:
+        return None
 
 
 def _compact(at: float) -> str:
@@ -190,7 +227,8 @@ def _row(spec: Mapping[str, Any], item: Any, ahead: float) -> Row | None:
     task_id, model, created = (wire.pick(item, spec[name]) for name in ("task_id", "model", "created"))
     if not task_id or not isinstance(created, (int, float)):
         return None
-    return Row(task_id=str(task_id), model=str(model), created=created / 1000 - ahead)
+    key = wire.pick(item, spec["key_id"]) if "key_id" in spec else None
+    return Row(task_id=str(task_id), model=str(model), created=created / 1000 - ahead, key=None if key is None else str(key))
 
 
 def _ahead(reply: Reply, ours: float) -> float:

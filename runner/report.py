@@ -12,6 +12,7 @@ from runner.budget import committed
 from runner.clock import epoch, stamp
 from runner.lock import Entry, Lock
 from runner.plan import Plan, is_current
+from runner.shots import Shot
 
 _ASKING = {"failed", "canceled", "lost", "intended"}
 
@@ -90,18 +91,14 @@ def _code(known: Lock, plan: Plan | None) -> int:
     return 75 if plan.doing("submit", "watch", "fetch") else 0
 
 
-def picked_or_newest(known: Lock, plan: Plan) -> dict[str, tuple[str, Entry]]:
-    """By shot, the take that `output` shows: the picked one, else the newest current one that is here.
+def shown_render(shot: Shot, takes: Mapping[str, Entry], picked: str | None) -> Mapping[str, Any] | None:
+    """The render that `output` shows: the picked take's, else the newest current one's.
 
     A studio render never takes the place of another provider's.
     """
-    shown = {}
-    for shot in plan.manifest.shots:
-        saved = {key: entry for key, entry in known.of_shot(shot.id).items() if entry.state == "saved" and entry.render}
-        picked = known.picked.get(shot.id)
-        current = [key for key, entry in saved.items() if is_current(entry, shot)]
-        real = [key for key in current if saved[key].provider != "studio"]
-        key = picked if picked in saved else next(reversed(real or current), None)
-        if key is not None:
-            shown[shot.id] = (key, saved[key])
-    return shown
+    saved = {key: entry for key, entry in takes.items() if entry.state == "saved" and entry.render}
+    if picked in saved:
+        return saved[picked].render
+    current = [entry for entry in saved.values() if is_current(entry, shot)]
+    real = [entry for entry in current if entry.provider != "studio"]
+    return next((entry.render for entry in reversed(real or current)), None)

@@ -10,14 +10,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import anyio
 
 from runner import fetching, media, paying, reconcile, watching
 from runner.errors import CallsheetError, Refused, TakeError
+from runner.lock import Entry
 from runner.lockfile import FOLD_EVERY
 from runner.plan import Step, is_current
 from runner.shots import Shot
@@ -40,6 +41,7 @@ async def carry_out(work: Work, *, signals: bool = False) -> Outcome:
     _take_over(work)
     try:
         async with anyio.create_task_group() as group:
+            work.cancel = group.cancel_scope.cancel
             if signals and threading.current_thread() is threading.main_thread() and sys.platform != "win32":
                 await group.start(_listen, work, group.cancel_scope, caught)
             group.start_soon(_fold_now_and_then, work)
@@ -48,9 +50,12 @@ async def carry_out(work: Work, *, signals: bool = False) -> Outcome:
             group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
         raise _one_of(errors) from errors
+    if work.fault:
+        raise work.fault
+    known = work.ledger.lock.by_shot()
     for shot in work.manifest.shots:
-        if not caught:
-            _show(work, shot)
+        if not caught and shot.id in known:
+            _show(work, shot, known[shot.id])
     return Outcome(signal=caught[0] if caught else None)
 
 
@@ -96,15 +101,20 @@ def _take_over(work: Work) -> None:
         render = work.entry(step.was).render
         old = work.folder / render["path"] if render else None
         # The file has both names until the journal says which is right: a crash leaves one too many, never none.
-        moved = old is not None and media.twin(old, work.folder / step.path)
+        try:
+            moved = old is not None and media.twin(old, work.folder / step.path)
+        except TakeError as error:
+            _tell(work, step.take, error)
+            continue
         work.ledger.note("renamed", take=step.take, was=step.was, path=step.path if moved else None)
         if moved and old is not None:
-            old.unlink(missing_ok=True)
+            with suppress(OSError):  # one name too many is no reason to stop
+                old.unlink(missing_ok=True)
 
 
-def _show(work: Work, shot: Shot) -> None:
+def _show(work: Work, shot: Shot, takes: Mapping[str, Entry]) -> None:
     try:
-        fetching.show(work, shot.id)
+        fetching.show(work, shot, takes)
     except CallsheetError as error:
         _tell(work, shot.id, error)
 
@@ -162,6 +172,8 @@ class _Road:
             if error.exit_code == 3:
                 raise  # the disk refuses the journal: nothing may go on
             _tell(self.work, step.take, error)
+        except Exception as error:  # noqa: BLE001 - our own bug in one take must not cancel the others; told at the end
+            self.work.fault = self.work.fault or error
 
     async def _settle(self, account: Account, takes: list[str], start: Callable[..., object]) -> None:
         """Takes in doubt first: the provider's list may know them."""
@@ -187,8 +199,6 @@ class _Road:
             account.slots.release()
         if end == "rendered":
             await fetching.bring(self.work, account, step, status)
-        elif end == "over" and self.work.options.submit and self._may_retry(step):
-            await self._render(step, None)
 
     async def _render(self, step: Step, ahead: anyio.Semaphore | None) -> None:
         """A take from its media to its file, tried again where that is free and can help."""

@@ -8,7 +8,7 @@ from typing import Literal
 import anyio
 
 from runner import money, wire
-from runner.catalog import Provider
+from runner.catalog import Provider, is_loopback
 from runner.client import jittered
 from runner.clock import epoch
 from runner.errors import ProviderError, Unreachable
@@ -18,6 +18,7 @@ from runner.wire import Reply, Status
 from runner.work import Account, Work
 
 End = Literal["rendered", "over", "waiting"]
+LONGEST = 300.0  # seconds; no server's Retry-After stops a run for longer at a time
 _DENIALS = 3  # queries in a row that the key is not let in
 
 
@@ -30,13 +31,14 @@ async def watch(work: Work, account: Account, take: str, *, first: float) -> tup
     if entry.attempt is None or entry.attempt.task_id is None:
         raise ProviderError(f"{take} has no task to watch")
     provider = account.client.provider
+    stranger = is_strange(account, entry)
     began, unknown_since, word, denied = anyio.current_time(), None, None, 0
     pause = first
     while True:
         await anyio.sleep(jittered(pause))
         reply = await ask(account, entry.attempt.task_id)
         status = wire.read_query(provider, reply) if reply else None
-        pause = max(provider.pace("every"), provider.pace("floor"), (wire.retry_after(reply) or 0) if reply else 0)
+        pause = max(provider.pace("every"), provider.pace("floor"), min(wire.retry_after(reply) or 0, LONGEST) if reply else 0)
         denied = denied + 1 if reply and reply.status in {401, 403} else 0
         if denied >= _DENIALS:
             work.tell(
@@ -53,6 +55,9 @@ async def watch(work: Work, account: Account, take: str, *, first: float) -> tup
             case "failed" | "canceled" as kind if status:
                 ended(work, provider, take, kind, status)
                 return "over", status
+            case "unknown" if stranger:
+                work.tell("waiting", take=take, reason=f"not known to this key; it was made with {entry.attempt.account}")
+                return "waiting", None
             case "unknown":
                 unknown_since = anyio.current_time() if unknown_since is None else unknown_since
                 if anyio.current_time() - unknown_since >= provider.pace("unknown_for") or is_expired(work, provider, entry):
@@ -65,6 +70,15 @@ async def watch(work: Work, account: Account, take: str, *, first: float) -> tup
             return "waiting", None
 
 
+def is_strange(account: Account, entry: Entry) -> bool:
+    """Whether the task was made with another key or at another place, where UNKNOWN says nothing about it."""
+    attempt = entry.attempt
+    if attempt is None or attempt.account is None:
+        return False
+    moved = not account.client.provider.free and not is_loopback(account.client.base_url) and attempt.host != account.client.host
+    return attempt.account != account.name or moved
+
+
 async def ask(account: Account, task_id: str) -> Reply | None:
     """One query; None for a blip, which is no news."""
     try:
@@ -72,7 +86,7 @@ async def ask(account: Account, task_id: str) -> Reply | None:
     except Unreachable:
         return None
     if reply.status == 429:
-        account.client.queries.hold(wire.retry_after(reply) or 1.0)
+        account.client.queries.hold(min(wire.retry_after(reply) or 1.0, LONGEST))
     return reply
 
 

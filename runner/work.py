@@ -61,6 +61,8 @@ class Work:
     now: Callable[[], float] = time.time
     downloads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
     stopping: bool = False
+    fault: Exception | None = None  # what broke that is nobody's take; raised when all is written down
+    cancel: Callable[[], None] = lambda: None
     _seq: int = 0
     _paying: set[anyio.CancelScope] = field(default_factory=set)
     _equal: dict[tuple[Any, ...], anyio.Lock] = field(default_factory=dict)
@@ -79,8 +81,15 @@ class Work:
 
     def tell(self, event: str, **fields: Any) -> None:
         """One event to whoever listens."""
+        if self.fault:
+            return
         said = {name: value for name, value in fields.items() if value is not None}
-        self.on_event({"event": event, "at": stamp(self.now()), "run": self.ledger.run, "seq": self._seq, **said})
+        try:
+            self.on_event({"event": event, "at": stamp(self.now()), "run": self.ledger.run, "seq": self._seq, **said})
+        except Exception as error:  # noqa: BLE001 - a listener that breaks (a closed pipe) must not break into the paid moment
+            self.fault = error
+            self.stop()
+            self.cancel()
         self._seq += 1
 
     def until(self, pause: float) -> str:
@@ -152,7 +161,6 @@ class Work:
             reserved=step.cost.said() if step.cost else None,
             seconds=step.seconds,
         )
-        self.tell("intended", take=step.take, attempt=attempt)
         return seed
 
 

@@ -37,7 +37,7 @@ def film(tmp_path):
     return make
 
 
-def run(manifest, service, *, slots=3, caps=None, submit=True, clock=None, fail_fast=False):
+def run(manifest, service, *, slots=3, caps=None, submit=True, clock=None, fail_fast=False, listen=None):
     """Carry the plan out on trio's virtual clock; the events, the lock after it, and the seconds it took."""
     events, took = [], []
 
@@ -54,7 +54,7 @@ def run(manifest, service, *, slots=3, caps=None, submit=True, clock=None, fail_
                 ledger=ledger,
                 accounts={"qwencloud": account},
                 options=Options(submit=submit, run_caps=caps or Caps(), fail_fast=fail_fast),
-                on_event=events.append,
+                on_event=listen or events.append,
                 now=ledger.now,
             )
             await schedule.carry_out(work)

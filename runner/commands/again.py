@@ -34,14 +34,17 @@ def command(manifest: Path, takes: Sequence[str], as_json: bool, **how: Any) -> 
         ]
         if not steps:
             raise UsageError(f"no take is called {', '.join(takes)}", hint="`callsheet status` lists them")
-        allowed = [step.take for step in steps if step.action in {"answer", "absent"}]
+        # Where the lock names a run that was never heard of here, even new takes need this word.
+        asking = {"answer", "absent"} | ({"submit"} if held.lock.orphaned_run else set())
+        allowed = [step for step in steps if step.action in asking]
         if not allowed:
             raise UsageError(
                 "none of these takes waits for an answer", hint="; ".join(f"{step.take}: {step.reason}" for step in steps[:5])
             )
         runner.again(held, allowed)
+    names = [step.take for step in allowed]
     if as_json:
-        options.say_json({"again": allowed})
+        options.say_json({"again": names})
     else:
-        click.echo(f"{', '.join(allowed)}: will be submitted, and paid for, by the next run")
+        click.echo(f"{', '.join(names)}: will be submitted, and paid for, by the next run")
     return 0

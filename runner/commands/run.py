@@ -76,7 +76,7 @@ def command(
                 _same(saved, plan)
             caps = _caps(max_cost, max_seconds, max_takes, plan)
             _announce(plan, quiet=as_json)
-            _approve(plan, environ, yes=yes or bool(caps), held=held)
+            _approve(plan, environ, yes=yes, capped=bool(caps), held=held)
             road = partial(runner.run, max_cost=caps, fail_fast=fail_fast, in_flight=in_flight)
             report = told.carry_out(partial(road, plan, held, trust=trust, environ=environ, signals=True))
             return told.end(report, plan)
@@ -168,16 +168,18 @@ def _announce(plan: Plan, *, quiet: bool) -> None:
         click.echo(f"{click.style(manifest.title or manifest.name, bold=True)}: {totals(plan)}{by_default}", err=True)
 
 
-def _approve(plan: Plan, environ: Mapping[str, str], *, yes: bool, held: runner.Held) -> None:
+def _approve(plan: Plan, environ: Mapping[str, str], *, yes: bool, capped: bool, held: runner.Held) -> None:
     """Paid submits need a yes, or a cap that says how far they may go."""
     from runner import gates
 
     paid = gates.paid_steps(plan)
     gates.check_lock(plan, held.lock)
     gates.check_spending(plan, held.lock, Caps(), environ)
-    if not paid or yes or plan.manifest.budget:
+    if not paid or yes:
         return
     if not sys.stdin.isatty():
+        if capped or plan.manifest.budget:
+            return
         raise Refused(
             f"{len(paid)} takes are paid for, and there is no terminal to ask on",
             hint="add --yes, or a cap: --max-cost, or budget: in the manifest",

@@ -47,7 +47,7 @@ class Builder:
         self._scalars = Scalars()
         self._names: dict[str, str] = {}  # plain keys, known to be texts
         self._quoted: dict[str, str] = {}  # keys in quotes
-        self._trail: list[str | int] = []
+        self._trail: list[str | int | None] = []  # the way to what is read; None is a key that is no scalar
         self._anchors: dict[str, _Anchor] = {}
         self._written = 1  # values in the text
         self._repeated = 0  # values that aliases add
@@ -57,12 +57,10 @@ class Builder:
     def document(self) -> Any:
         """The value of the only document there is; raises TooDeep and what the events raise."""
         next(self._told)
-        event = next(self._told)
-        if event.__class__ is not DocumentStartEvent:
+        if next(self._told).__class__ is not DocumentStartEvent:
             self._note_empty()
             return None
-        start = next(self._told)
-        value = self._node(start, 1)
+        value = self._node(next(self._told), 1)
         if value is None and not self.problems:
             self._note_empty()
         next(self._told)
@@ -71,11 +69,6 @@ class Builder:
             self._note(event, "a second document begins here", hint='a file holds one; take the "---" away or make two files')
         self._weigh()
         return value
-
-    def _note_empty(self) -> None:
-        hint = '"callsheet init" writes a manifest to begin with'
-        place = Place(self._file, 1, 1)
-        self.problems.append(Problem(code="E004", message="there is nothing in this file", place=place, hint=hint))
 
     def _node(self, event: Any, depth: int) -> Any:
         if event.__class__ is ScalarEvent:
@@ -148,7 +141,7 @@ class Builder:
         at, trail, told, scalar = found._at, self._trail, self._told, self._scalar  # noqa: SLF001 - a Map is made here only
         names, quoted = self._names, self._quoted
         again: list[tuple[str, Place, str]] = []
-        trail.append("")
+        trail.append(None)
         try:
             for event in told:
                 kind = event.__class__
@@ -181,37 +174,37 @@ class Builder:
     def _key(self, event: Any) -> str:
         """A key met for the first time, without tag or anchor; one that is a text is remembered as such."""
         text: str = event.value
+        self._trail[-1] = text
         if not event.implicit[0]:
             return self._quoted.setdefault(text, text)
         if text == "<<":
             hint = 'put what shots share under "defaults:", or in "vars:"'
-            self._note_at((*self._trail[:-1], text), event, 'the merge key "<<" is not read', hint=hint)
+            self._note(event, 'the merge key "<<" is not read', hint=hint)
             return text
         return self._names.setdefault(text, text) if is_text(text) else self._odd_key(event, 0)
 
     def _odd_key(self, event: Any, depth: int) -> str:
         """A key with a tag or an anchor, or one that is an alias, a list or a mapping."""
         before = len(self.problems)
-        last = self._trail.pop()  # a key is not below the one before it
+        written = event.value if event.__class__ is ScalarEvent else None
+        self._trail[-1] = written
         value = self._node(event, depth)
-        self._trail.append(last)
         if isinstance(value, str):
             return value
-        key = event.value if event.__class__ is ScalarEvent else f"{event.start_mark.line}:{event.start_mark.column}"
         if len(self.problems) == before:
-            self._note_key(event, key, value)
-        return key
+            self._note_key(event, written, value)
+        return written or f"{event.start_mark.line}:{event.start_mark.column}"
 
-    def _note_key(self, event: Any, key: str, value: Any) -> None:
-        kind, above = _NAMES[type(value)], self._trail[:-1]
+    def _note_key(self, event: Any, written: str | None, value: Any) -> None:
+        kind = _NAMES[type(value)]
         if isinstance(value, (Map, Seq)):
             hint = 'a text that begins with { or [ needs quotes; a variable is written "${name}"'
-            self._note_at(above, event, f"{kind} cannot be a key", hint=hint)
-        elif key:
-            self._note_at((*above, key), event, f"the key {key} is {kind}, not a text", hint=f'put it in quotes: "{key}"')
+            self._note(event, f"{kind} cannot be a key", hint=hint)
+        elif written == "":
+            self._note(event, "a key is missing before the colon", hint="a text that begins with a colon needs quotes")
         else:
-            hint = "a text that begins with a colon needs quotes"
-            self._note_at(above, event, "a key is missing before the colon", hint=hint)
+            told = written or f"*{event.anchor}"
+            self._note(event, f"the key {told} is {kind}, not a text", hint=f'put it in quotes: "{written or value}"')
 
     def _alias(self, event: Any, depth: int) -> Any:
         anchor = self._anchors.get(event.anchor)
@@ -244,8 +237,10 @@ class Builder:
         return Place(self._file, event.start_mark.line + 1, event.start_mark.column + 1)
 
     def _note(self, event: Any, message: str, *, hint: str | None = None) -> None:
-        self._note_at(self._trail, event, message, hint=hint)
+        path = pointer(self._trail)
+        self.problems.append(Problem(code="E004", message=message, place=self._place(event), path=path, hint=hint))
 
-    def _note_at(self, trail: Sequence[str | int], event: Any, message: str, *, hint: str | None = None) -> None:
-        problem = Problem(code="E004", message=message, place=self._place(event), path=pointer(trail), hint=hint)
-        self.problems.append(problem)
+    def _note_empty(self) -> None:
+        hint = '"callsheet init" writes a manifest to begin with'
+        message = "there is nothing in this file"
+        self.problems.append(Problem(code="E004", message=message, place=Place(self._file, 1, 1), hint=hint))

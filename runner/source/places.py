@@ -55,6 +55,6 @@ class Seq(list[Any]):
         return Place(self.file, self._at[2 * index] + 1, self._at[2 * index + 1] + 1)
 
 
-def pointer(path: Iterable[str | int]) -> str:
-    """A path → JSON Pointer."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+def pointer(path: Iterable[str | int | None]) -> str:
+    """A path → JSON Pointer; None is a part that has no name and is left out."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path if part is not None)
