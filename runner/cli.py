@@ -7,7 +7,6 @@ import os
 import sys
 import tempfile
 import traceback
-from importlib.metadata import version
 from typing import Any
 
 import click
@@ -55,9 +54,18 @@ class _Verbs(click.Group):
             raise click.UsageError(f'there is no command "{args[0]}"' + (f": {hint}" if hint else ""), ctx) from error
 
 
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("callsheet")
+    except PackageNotFoundError:  # run from a checkout that nobody installed
+        return "(not installed)"
+
+
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        click.echo(f"callsheet {version('callsheet')}")
+        click.echo(f"callsheet {_version()}")
         ctx.exit()
 
 
@@ -113,7 +121,7 @@ def _bug(error: Exception) -> int:
             details = details.replace(value, f"<{name}>")
     handle, path = tempfile.mkstemp(prefix="callsheet-", suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8") as log:
-        log.write(f"callsheet {version('callsheet')}, Python {sys.version}\n{details}")
+        log.write(f"callsheet {_version()}, Python {sys.version}\n{details}")
     click.echo(f"callsheet: error: this is a bug in callsheet: {type(error).__name__}: {error}", err=True)
     click.echo(f"callsheet: hint: nothing that was paid for is lost; please attach {path} to a report", err=True)
     return 70

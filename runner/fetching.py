@@ -28,7 +28,7 @@ async def bring(work: Work, account: Account, step: Step, status: Status | None)
     known = entry.render or {}
     path = str(known.get("path", step.path))
     final = work.folder / path
-    if known and final.exists() and await anyio.to_thread.run_sync(media.sha256, final) == known["sha256"]:
+    if known and final.exists() and await anyio.to_thread.run_sync(folder.sha256, final) == known["sha256"]:
         _saved(work, step, dict(known))  # named just before an earlier run died
         return
     part = work.ledger.files.parts / f"{work.ledger.files.name}-{step.take}.part"

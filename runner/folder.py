@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runner.lock import Lock
-from runner.media import sha256
 from runner.shots import Manifest
 
 
@@ -64,3 +64,8 @@ def _in_takes(folder: Path, manifest: Manifest) -> set[str]:
         if (folder / place).is_dir():
             found.update(f"{place}/{entry.name}" for entry in (folder / place).iterdir())
     return found
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -230,8 +230,3 @@ def show(take: Path, output: Path) -> None:
         sync_folder(output.parent)
     except OSError as error:
         raise disk_fault(output, error) from error
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -166,6 +166,19 @@ def _announce(plan: Plan, *, quiet: bool) -> None:
         manifest = plan.manifest
         by_default = "  (no provider named: the studio, free)" if manifest.provider_defaulted else ""
         click.echo(f"{click.style(manifest.title or manifest.name, bold=True)}: {totals(plan)}{by_default}", err=True)
+        if hint := _font_hint(plan):
+            click.echo(hint, err=True)
+
+
+def _font_hint(plan: Plan) -> str | None:
+    """What to install so that the studio's cards can show every prompt; None where they can."""
+    prompts = {shot.id: shot.prompt or "" for shot in plan.manifest.shots}
+    carded = "".join(prompts.get(step.shot, "") for step in plan.doing("submit") if step.provider == "studio")
+    if carded.isascii():
+        return None
+    from runner.studio.animatic import missing_font_hint  # looks through the machine's fonts
+
+    return missing_font_hint(carded)
 
 
 def _approve(plan: Plan, environ: Mapping[str, str], *, yes: bool, capped: bool, held: runner.Held) -> None:

@@ -83,10 +83,10 @@ class _Live:
         from rich.live import Live
 
         self._console = Console(stderr=True)
-        self._live = Live(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._draw)
         self._under_way: dict[str, tuple[str, float]] = {}
         self._counts: Counter[str] = Counter()
         self._wanted = 0
+        self._live = Live(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._draw)
 
     def __enter__(self) -> Self:
         self._live.start()

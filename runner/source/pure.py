@@ -12,6 +12,8 @@ from yaml.reader import Reader
 from yaml.scanner import Scanner, ScannerError
 from yaml.tokens import ScalarToken, TagToken
 
+from runner.source.words import ESCAPE
+
 if TYPE_CHECKING:
     from yaml.error import Mark
 
@@ -22,6 +24,7 @@ _TAG = re.compile(
           | (?P<handle>[\w-]*!)? (?P<rest>(?: [\w;/?:@&=+$.!~*'()-] | %[0-9a-fA-F]{2} )*) )""",
     re.ASCII | re.VERBOSE,
 )
+_DOUBLE = re.compile(rf'"(?:[^"\\\r\n\0]|[\r\n](?!(?:---|\.\.\.)[ \t\r\n\0])|{ESCAPE})*')
 _HEADER = re.compile(r"(?:([+-])([1-9])?|([1-9])([+-])?)?")
 
 
@@ -78,13 +81,18 @@ class PureParser(Reader, Scanner, Parser):
                 return ("\n" * (breaks - 1) or " ") if breaks else blanks
 
     def scan_flow_scalar(self, style: str) -> ScalarToken:
-        start = self.get_mark()
-        try:
-            token: ScalarToken = super().scan_flow_scalar(style)
-            token.value.encode()
-        except (ValueError, OverflowError):  # from chr() of "\UFFFFFFFF", from a lone surrogate
-            self._refuse("a quoted scalar", "found invalid Unicode character escape code", start)
+        # Seen beforehand, since PyYAML takes lone surrogates and lets chr() fail on what is no character.
+        if style == '"' and self.peek(len(self._match(_DOUBLE)[0])) == "\\":
+            self._refuse("a quoted scalar", "found unknown escape character", self.get_mark())
+        token: ScalarToken = super().scan_flow_scalar(style)
         return token
+
+    def fetch_stream_end(self) -> None:
+        if self.column:  # libyaml takes the end of a file for the end of a line
+            self.line += 1
+            self.column = 0
+            self.stale_possible_simple_keys()
+        super().fetch_stream_end()
 
     def scan_tag(self) -> TagToken:
         start = self.get_mark()
@@ -94,9 +102,11 @@ class PureParser(Reader, Scanner, Parser):
         is_ended = self.peek() in "\0 \t\r\n" or (self.peek() == "," and self.flow_level)
         if not is_ended or (handle and not rest):
             self._refuse("a tag", "did not find expected whitespace or line break", start)
-        if whole or not (handle or rest):
-            return TagToken((None, unquote(whole or "!")), start, self.get_mark())
-        return TagToken((f"!{handle or ''}", unquote(rest)), start, self.get_mark())
+        try:
+            suffix = unquote(whole or rest or "!", errors="strict")
+        except UnicodeDecodeError:
+            self._refuse("a tag", "found an incorrect leading UTF-8 octet", start)
+        return TagToken((None if whole or not rest else f"!{handle or ''}", suffix), start, self.get_mark())
 
     def scan_block_scalar_indicators(self, start_mark: Mark) -> tuple[bool | None, int | None]:  # noqa: ARG002 - as PyYAML calls it
         found = self._match(_HEADER)
@@ -135,7 +145,7 @@ class PureParser(Reader, Scanner, Parser):
 
     def _place_null(self, event: Event) -> Event:
         """A value that is not there stands before the next token, not behind the colon."""
-        if isinstance(event, ScalarEvent) and not event.value and event.style is None:
+        if isinstance(event, ScalarEvent) and event.implicit[0] and not (event.value or event.anchor):
             event.start_mark = self.peek_token().start_mark  # type: ignore[no-untyped-call]
         return event
 

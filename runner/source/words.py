@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 At = tuple[int, int]
 
 _BREAK = re.compile("\r\n|\r|\n")
-_ESCAPE = re.compile(
-    r"""\\(?: x[0-9a-f]{2} | u(?!d[89a-f])[0-9a-f]{4} | U00(?:10|0[1-9a-f]|00(?!d[89a-f]))[0-9a-f]{4}
-         | (?-i:[0abtnvfre"/\\N_LP\ \t\r\n]) ) | (?P<wrong>\\.?)""",
-    re.DOTALL | re.IGNORECASE | re.VERBOSE,
+# What may follow a backslash in double quotes; (?!…) keeps halves of a surrogate pair out.
+ESCAPE = (
+    r"""\\(?:[0abtnvfre"/\\N_LP \t\r\n]|x[0-9a-fA-F]{2}|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}"""
+    r"""|U00(?:10|0[1-9a-fA-F]|00(?![dD][89a-fA-F]))[0-9a-fA-F]{4})"""
 )
+_WRONG_ESCAPE = re.compile(rf"{ESCAPE}|(?P<wrong>\\.?)", re.DOTALL)
 
 
 class Unreadable(Exception):
@@ -111,7 +112,7 @@ def _open_quote(at: _Trouble) -> Unreadable:
 
 
 def _escape(at: _Trouble) -> Unreadable:
-    found = next((found for found in _ESCAPE.finditer(at.text, at.start_index) if found["wrong"]), None)
+    found = next((found for found in _WRONG_ESCAPE.finditer(at.text, at.start_index) if found["wrong"]), None)
     if not found:
         return _as_said(at)
     hint = 'in double quotes write "\\\\" for a backslash, or use single quotes'
