@@ -150,7 +150,15 @@ def _shot_steps(
         key = f"{shot.id}@{number}"
         seed = _next_seed(shot, seeds)
         seeds.add(seed)
-        reason = "new take" if current else f"changed: {', '.join(changed)}" if changed else "new"
+        reason = (
+            "new take"
+            if current
+            else f"changed: {', '.join(changed)}"
+            if changed
+            else "only the studio has it"
+            if latest
+            else "new"
+        )
         reason += f" ({shot.model.id} has no {', '.join(shot.dropped)})" if shot.dropped else ""
         steps.append(_settled(replace(_base(shot, provider, key, seed=seed), reason=reason, changed=changed), None, known))
         number += 1

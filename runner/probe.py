@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -123,7 +124,9 @@ def _picture(file: BinaryIO, size: int, name: str, reader: str) -> Probe:
     module, _, cls = reader.partition(".")
     try:
         # PIL here and av below are imported where they are needed: together 60 ms of start-up.
-        image = getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of corrupt EXIF and the like, in Pillow's words
+            image = getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
         width, height = image.size
         return Probe(kind="image", format=name, bytes=size, width=width, height=height, alpha=image.has_transparency_data)
     except (OSError, SyntaxError, ValueError, ImportError, AttributeError, ArithmeticError, LookupError) as error:
