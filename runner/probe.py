@@ -28,9 +28,8 @@ _PICTURES: tuple[tuple[re.Pattern[bytes], str, str], ...] = (
     (re.compile(rb"BM....\0\0\0\0", re.DOTALL), "bmp", "BmpImagePlugin.BmpImageFile"),
     (re.compile(rb"GIF8[79]a"), "gif", "GifImagePlugin.GifImageFile"),
     (re.compile(rb"II\*\0|MM\0\*"), "tiff", "TiffImagePlugin.TiffImageFile"),
-    (re.compile(rb"....ftypavi[fs]", re.DOTALL), "avif", "AvifImagePlugin.AvifImageFile"),
 )
-_HEIC = re.compile(rb"....ftyp(?:hei[cxms]|hev[cx]|mif1|msf1)", re.DOTALL)
+_HEIC = re.compile(rb"....ftyp(?:hei[cxms]|hev[cx]|mif1|msf1|avi[fs])", re.DOTALL)
 _POINTER = b"version https://git-lfs.github.com/spec/v1"
 
 # FFmpeg would also take play lists, which name other files and addresses, and draw a plain text as a picture.
@@ -70,7 +69,7 @@ def probe(path: Path) -> Probe:
         if picture := next((row[1:] for row in _PICTURES if row[0].match(head)), None):
             return _picture(file, size, *picture)
     if _HEIC.match(head):
-        raise ProbeError("a HEIC picture, which cannot be read here", hint="save it as JPEG or PNG")
+        raise ProbeError("a HEIC or AVIF picture, which is not read here", hint="save it as JPEG or PNG")
     with _container(path) as container:
         return _facts(container, head, size)
 
@@ -129,7 +128,7 @@ def _picture(file: BinaryIO, size: int, name: str, reader: str) -> Probe:
             image = getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
         width, height = image.size
         return Probe(kind="image", format=name, bytes=size, width=width, height=height, alpha=image.has_transparency_data)
-    except (OSError, SyntaxError, ValueError, ImportError, AttributeError, ArithmeticError, LookupError) as error:
+    except (OSError, SyntaxError, ValueError, AttributeError, ArithmeticError, LookupError) as error:
         raise ProbeError(f"a damaged {name.upper()} picture") from error
 
 
@@ -152,6 +151,8 @@ def _facts(container: Any, head: bytes, size: int) -> Probe:
         if not sounds:
             raise ProbeError(f"a {name} file without picture or sound")
         return Probe(kind="audio", format=name, bytes=size, seconds=seconds, sound=True)
+    if video.codec_context is None or not (video.width and video.height):
+        raise ProbeError(f"a {name} video that cannot be decoded")
     return Probe(
         kind="video",
         format=name,

@@ -118,16 +118,13 @@ class TestPictures:
         path = tmp_path / name
         Image.new("RGB", (30, 20)).save(path)
         path.write_bytes(path.read_bytes()[:size])
-        if (name in ("a.gif", "a.bmp") and size >= 30) or (name == "a.gif" and size >= 12):
-            assert (probe(path).width, probe(path).height) == (30, 20)  # the size stands early in these
-        else:
-            assert _refused(probe, path).fact.startswith(("a damaged", "cannot be read"))
+        assert _refused(probe, path).fact.startswith(("a damaged", "cannot be read"))
 
     def test_heic_is_named(self, tmp_path):
         path = tmp_path / "a.heic"
         path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
         error = _refused(probe, path)
-        assert error.fact == "a HEIC picture, which cannot be read here"
+        assert error.fact == "a HEIC or AVIF picture, which is not read here"
         assert error.hint == "save it as JPEG or PNG"
 
     def test_no_plug_in_but_the_one_is_loaded(self, tmp_path):
