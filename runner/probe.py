@@ -8,7 +8,6 @@ import re
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from runner.errors import TakeError
@@ -84,7 +83,14 @@ def check_video(path: Path) -> Probe:
         facts = _facts(container, head, size)
         if facts.kind != "video":
             raise ProbeError(f"not a video but {facts.format}")
-        _check_ends(container)
+        lasts = _read_ends(container)
+    if lasts is None:  # MPEG-TS is sought to a place and not to a key frame: read all of it
+        with _container(path) as container:
+            lasts = _read_on(container)
+    if lasts is None:
+        raise ProbeError("a damaged video: it has no pictures")
+    if facts.seconds is not None and lasts < facts.seconds - _MISSING:
+        raise ProbeError(f"breaks off after {max(lasts, 0):.1f} of {facts.seconds:.1f} s")
     return facts
 
 
@@ -120,14 +126,17 @@ def _closed(path: Path, error: OSError | ValueError) -> ProbeError:
 
 
 def _picture(file: BinaryIO, size: int, name: str, reader: str) -> Probe:
+    from PIL.Image import DecompressionBombError  # PIL here and av below: together 60 ms of start-up
+
     module, _, cls = reader.partition(".")
     try:
-        # PIL here and av below are imported where they are needed: together 60 ms of start-up.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of corrupt EXIF and the like, in Pillow's words
             image = getattr(importlib.import_module(f"PIL.{module}"), cls)(file)
         width, height = image.size
         return Probe(kind="image", format=name, bytes=size, width=width, height=height, alpha=image.has_transparency_data)
+    except DecompressionBombError as error:  # from the readers that need room for all of the picture
+        raise ProbeError(f"a {name.upper()} picture too large to be opened") from error
     except (OSError, SyntaxError, ValueError, AttributeError, ArithmeticError, LookupError) as error:
         raise ProbeError(f"a damaged {name.upper()} picture") from error
 
@@ -149,10 +158,10 @@ def _facts(container: Any, head: bytes, size: int) -> Probe:
     seconds = _seconds(container, video or next(iter(sounds), None))
     if video is None:
         if not sounds:
-            raise ProbeError(f"a {name} file without picture or sound")
+            raise ProbeError(f"a file ({name}) without picture or sound")
         return Probe(kind="audio", format=name, bytes=size, seconds=seconds, sound=True)
     if video.codec_context is None or not (video.width and video.height):
-        raise ProbeError(f"a {name} video that cannot be decoded")
+        raise ProbeError(f"a video ({name}) that cannot be decoded")
     return Probe(
         kind="video",
         format=name,
@@ -198,33 +207,33 @@ def _missing_bytes(file: BinaryIO, size: int) -> int:
     return at - size
 
 
-def _check_ends(container: Any) -> None:
+def _read_ends(container: Any) -> float | None:
+    """Decode the first picture and those from the last key frame → as `_read_on`."""
     import av  # start-up time
 
-    video = container.streams.video[0]
-    start, seconds = (container.start_time or 0) / av.time_base, _seconds(container, video)
     try:
-        pictures = len(list(islice(container.decode(video), 1)))
-        if seconds is not None:
-            with suppress(av.FFmpegError):  # a file without an index: all of it is read then
-                container.seek(int((start + seconds) * av.time_base) - 1)
-        more, end = _read_on(container, video)
+        next(container.decode(video=0), None)
+    except av.FFmpegError as error:
+        raise ProbeError("a damaged video: its first picture does not decode") from error
+    if container.duration is not None:
+        with suppress(av.FFmpegError):  # a file without an index: all of it is read then
+            container.seek((container.start_time or 0) + container.duration - 1)
+    return _read_on(container)
+
+
+def _read_on(container: Any) -> float | None:
+    """Decode what is left → the second at which the last track ends, None if there is no picture."""
+    import av  # start-up time
+
+    video, has_picture, end = container.streams.video[0], False, 0.0
+    try:
+        for packet in container.demux():
+            if packet.is_corrupt:
+                raise ProbeError("breaks off within a picture or sound")
+            if packet.pts is not None:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream is video and packet.decode():
+                has_picture = True
     except av.FFmpegError as error:
         raise ProbeError("a damaged video: its pictures do not decode") from error
-    if not (pictures and more):
-        raise ProbeError("a damaged video: it has no pictures at its start or end")
-    if seconds is not None and end - start < seconds - _MISSING:
-        raise ProbeError(f"breaks off after {max(end - start, 0):.1f} of {seconds:.1f} s")
-
-
-def _read_on(container: Any, video: Any) -> tuple[int, float]:
-    """Decode what is left → the number of pictures, the second at which the last packet of any track ends."""
-    pictures, end = 0, 0.0
-    for packet in container.demux():
-        if packet.is_corrupt:
-            raise ProbeError("breaks off within a picture or sound")
-        if packet.pts is not None:
-            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        if packet.stream is video:
-            pictures += len(packet.decode())
-    return pictures, end
+    return end - (container.start_time or 0) / av.time_base if has_picture else None

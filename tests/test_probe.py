@@ -62,6 +62,8 @@ def films(tmp_path_factory):
         "mov": _film(folder / "film.mov"),
         "mkv": _film(folder / "film.mkv", sound="aac"),
         "webm": _film(folder / "film.webm", codec="libvpx"),
+        "avi": _film(folder / "film.avi", codec="mpeg4"),
+        "ts": _film(folder / "film.ts"),
     }
 
 
@@ -111,6 +113,15 @@ class TestPictures:
         )
         seen = probe(path)  # warnings are errors in these tests
         assert (seen.width, seen.height, seen.bytes) == (60_000, 50_000, path.stat().st_size)
+
+    def test_a_bomb_in_webp_is_one_in_plain_words(self, tmp_path):
+        path = tmp_path / "bomb.webp"
+        Image.new("RGBA", (30, 20)).save(path, lossless=False, exif=b"Exif\0\0")
+        data = bytearray(path.read_bytes())
+        assert data[12:16] == b"VP8X"
+        data[24:30] = (16_000).to_bytes(3, "little") * 2
+        path.write_bytes(data)
+        assert _refused(probe, path).fact in ("a WEBP picture too large to be opened", "a damaged WEBP picture")
 
     @pytest.mark.parametrize("size", [9, 12, 20, 30])
     @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.bmp", "a.gif", "a.tiff", "a.jpg"])
@@ -180,6 +191,8 @@ class TestFilms:
             ("mov", "mov", False),
             ("mkv", "mkv", True),
             ("webm", "webm", False),
+            ("avi", "avi", False),
+            ("ts", "ts", False),
         ],
     )
     @pytest.mark.parametrize("function", [probe, check_video])
@@ -201,7 +214,7 @@ class TestFilms:
         path.write_bytes(data[: len(data) - int(lacking if lacking >= 1 else lacking * len(data))])
         assert _refused(check_video, path).fact.startswith(("breaks off", "a damaged"))
 
-    @pytest.mark.parametrize("name", ["mkv", "webm"])
+    @pytest.mark.parametrize("name", ["mkv", "webm", "avi"])
     @pytest.mark.parametrize("lacking", [0.25, 0.5, 0.9])
     def test_cut_short_without_a_table(self, films, tmp_path, name, lacking):
         data = films[name].read_bytes()
