@@ -126,6 +126,8 @@ class TestValues:
         first, second = parse("- {model: wan2.7-t2v}\n- {model: wan2.7-t2v}\n").data
         assert first["model"] is second["model"]
         assert next(iter(first)) is next(iter(second))
+        first, second = parse("- {'mo del': 1}\n- {'mo del': 2}\n").data
+        assert next(iter(first)) is next(iter(second))
 
     def test_json_is_yaml(self, parse):
         data = {"a": [1, 2.5, None, True, "é"], "b": {"c": "x/y\n", "d": {}}, "e": []}
@@ -227,6 +229,7 @@ class TestPlaces:
             (["shots", 1, "media", "first_frame"], 7, 7),
             (["shots", 9], 3, 3),
             (["shots", -1], 3, 3),
+            (["shots", -1, "id"], 3, 3),
             (["shots", "id"], 3, 3),
             (["title", "x"], 1, 8),
             ([0], 1, 1),
@@ -291,6 +294,7 @@ class TestSyntax:
             ("a: {b: 2", 1, 4, 'the "{" opened here is never closed', 'close it with "}"'),
             ("a: [1, 2\nb: 3\n", 2, 2, 'a comma or "]" is missing before this', "line 1, column 4"),
             ('{"a": 1 "b": 2}', 1, 12, 'a comma or "}" is missing before this', "line 1, column 1"),
+            ("a: [1,", 1, 7, 'the file ends here, but a "[" or "{" is still open', "close it"),
             ("a: ${b\nc: ]\n", 2, 4, 'a value is missing before "]"', "needs quotes"),
             ("a: @x\n", 1, 4, 'a text cannot begin with "@"', "in quotes"),
             ("a: `x\n", 1, 4, 'a text cannot begin with "`"', "in quotes"),
@@ -536,6 +540,7 @@ class TestReading:
         assert problem.message == 'there is no file "lighthose.callsheet.yaml"'
         assert problem.hint == 'did you mean "lighthouse.callsheet.yaml"?'
         assert self._refused(tmp_path / "lighthouse").hint == 'did you mean "lighthouse.callsheet.yaml"?'
+        assert self._refused(tmp_path / "har").hint == 'did you mean "harbour.callsheet.yaml"?'
         assert self._refused(tmp_path / "zzz").hint == "there are harbour.callsheet.yaml, lighthouse.callsheet.yaml"
 
     def test_a_missing_file_in_an_empty_folder(self, tmp_path):
@@ -564,6 +569,19 @@ class TestReading:
     def test_a_file_in_place_of_a_folder(self, tmp_path):
         (tmp_path / "f").write_text("a: 1")
         assert "cannot be read" in self._refused(tmp_path / "f" / "x.yaml").message
+
+    def test_no_garbage_is_looked_for_meanwhile(self):
+        phases = []
+        gc.callbacks.append(lambda phase, _info: phases.append(phase))
+        try:
+            gc.collect()
+            phases.clear()
+            found = source._parsed(b"[" + b"{a: []}, " * 3000 + b"]", file="f")
+            during = len(phases)
+        finally:
+            gc.callbacks.pop()
+        assert len(found.data) == 3000
+        assert during <= 2  # at most the one that was due when it was switched on again
 
     @pytest.mark.parametrize("was_on", [True, False])
     @pytest.mark.parametrize("written", [b"a: 1", b"a: ["])
@@ -682,6 +700,7 @@ class TestProperties:
             max_size=14,
         ).map("".join)
     )
+    @example("- a\n[ #")
     @example("{b: } #b\n")
     @example("[k: ]\n")
     @example("a: b\t# c\n")

@@ -12,6 +12,7 @@ import runner
 from runner.commands import options
 from runner.commands.run import _announce, _Told
 from runner.errors import CallsheetError
+from runner.shots import Manifest
 
 
 @click.command("collect")
@@ -29,6 +30,7 @@ def command(manifest: Path | None, trust: tuple[str, ...], as_json: bool, **how:
     chosen = options.Selection(**{name: how.pop(name) for name in ("only", "skip", "scene", "state", "limit")})
     environ = options.environ(how["env_file"])
     told = _Told(as_json)
+    read: Manifest | None = None
     try:
         read = options.read(manifest, told=not as_json, **how)
         with runner.hold(read) as held:
@@ -39,4 +41,4 @@ def command(manifest: Path | None, trust: tuple[str, ...], as_json: bool, **how:
             report = told.carry_out(partial(runner.run, plan, held, submit=False, trust=trust, environ=environ, signals=True))
             return told.end(report, plan)
     except CallsheetError as error:
-        return told.refuse(error)
+        return told.refuse(error, read)

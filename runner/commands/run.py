@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from runner import money
 from runner.budget import Caps
 from runner.commands import options
 from runner.errors import CallsheetError, Refused, UsageError
+from runner.lock import Lock
 from runner.outputs import progress
 from runner.outputs.text import few, totals
 from runner.plan import Plan, to_json
@@ -66,6 +68,7 @@ def command(
     chosen = options.Selection(**{name: how.pop(name) for name in ("only", "skip", "scene", "state", "limit")})
     environ = options.environ(how["env_file"])
     told = _Told(as_json)
+    read: Manifest | None = None
     try:
         read = options.read(manifest, told=not as_json, **how)
         with runner.hold(read) as held:
@@ -81,7 +84,7 @@ def command(
             report = told.carry_out(partial(road, plan, held, trust=trust, environ=environ, signals=True))
             return told.end(report, plan)
     except CallsheetError as error:
-        return told.refuse(error)
+        return told.refuse(error, read)
 
 
 class _Told:
@@ -118,7 +121,7 @@ class _Told:
             _summary(report, plan)
         return report.exit_code
 
-    def refuse(self, error: CallsheetError) -> int:
+    def refuse(self, error: CallsheetError, manifest: Manifest | None) -> int:
         """Exits 2 and 3 end with a report too, for programs; people get the error alone."""
         if not self.as_json:
             raise error
@@ -131,7 +134,11 @@ class _Told:
         for code, message, hint in facts or [(type(error).__name__, error.fact, error.hint)]:
             said = {"code": code, "message": message, **({"hint": hint} if hint else {})}
             self._line({"event": "error", "at": stamp(time.time()), "run": self.run, "seq": self.seq, **said})
-        self._report({"takes": [], "counts": {}, "cost": [], "fetch_before": None, "exit_code": error.exit_code})
+        known = Lock()
+        if manifest:
+            with suppress(CallsheetError):  # a lock that cannot be read is what was refused
+                known = runner.known(manifest)
+        self._report({**runner.report(known, None).data, "exit_code": error.exit_code})
         return error.exit_code
 
 
