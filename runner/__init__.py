@@ -26,6 +26,7 @@ from runner.budget import Caps
 from runner.errors import CallsheetError, LockHeld, ManifestError, Place, Problem, Refused, TakeError, UsageError
 from runner.lock import Lock
 from runner.lockfile import Files, Ledger
+from runner.outputs.data import plan_json
 from runner.plan import Plan, Step
 from runner.report import Report
 from runner.shots import Manifest, Shot, lock_path
@@ -189,7 +190,7 @@ async def _carried_out(
         accounts = {name: await _account(stack, plan, held, name, key, way) for name, key in keys.items()}
         options = Options(submit=way.submit, fail_fast=way.fail_fast, run_caps=way.caps)
         work = Work(manifest=plan.manifest, plan=plan, ledger=held.ledger, accounts=accounts, options=options, on_event=on_event)
-        work.tell("plan", **plans.to_json(plan))
+        work.tell("plan", **plan_json(plan))
         try:
             outcome = await schedule.carry_out(work, signals=way.signals)
         except BaseException:

@@ -131,7 +131,7 @@ def number_of(key: str) -> int:
 def apply(known: Lock, record: Mapping[str, Any]) -> Lock:
     """One record of the journal → the lock after it. Records may be seen twice; the result is the same.
 
-    `known.takes` must be a dict of the caller's own: it is changed in place, since a run makes many records.
+    `known` records carry an Entry. `known.takes` must be a dict of the caller's own: it is changed in place, since a run makes many records.
     """
     take, kind = record.get("take"), record["event"]
     takes: Any = known.takes
@@ -145,7 +145,7 @@ def apply(known: Lock, record: Mapping[str, Any]) -> Lock:
         case "absent":
             return replace(known, absent=known.absent | {str(take)})
         case "known":
-            entry = entry_of(record["entry"])
+            entry = record["entry"]
             takes[take] = _both(takes[take], entry) if take in takes else entry
             return known
     takes[take] = advanced(takes.get(take), record)
@@ -263,72 +263,3 @@ def _fuller(one: Attempt, other: Attempt) -> Attempt:
     """One attempt as both know it: what either has, nothing lost."""
     told = {item.name: getattr(other, item.name) for item in fields(Attempt) if getattr(other, item.name) not in (None, {})}
     return replace(one, **told)
-
-
-def to_json(lock: Lock) -> dict[str, Any]:
-    """The lock as its file says it; sorted by the writer."""
-    text: dict[str, Any] = {"callsheet_lock": VERSION, "takes": {key: entry_json(entry) for key, entry in lock.takes.items()}}
-    if lock.picked:
-        text["picked"] = dict(lock.picked)
-    if lock.run:
-        text["run"] = {"id": lock.run.id, "host": lock.run.host, "since": lock.run.since}
-    return text
-
-
-def entry_json(entry: Entry) -> dict[str, Any]:
-    text: dict[str, Any] = {"state": entry.state, "attempts": [attempt_json(attempt) for attempt in entry.attempts]}
-    for name in ("fingerprint", "seed", "provider", "model", "render"):
-        if (value := getattr(entry, name)) is not None:
-            text[name] = value
-    if entry.request:
-        text["request"] = entry.request
-    if entry.was:
-        text["was"] = list(entry.was)
-    return text
-
-
-def attempt_json(attempt: Attempt) -> dict[str, Any]:
-    text: dict[str, Any] = {"id": attempt.id, "error": attempt.error}
-    for name in (
-        "task_id",
-        "request_id",
-        "account",
-        "host",
-        "intended_at",
-        "submitted_at",
-        "ended_at",
-        "seconds",
-        "actual_prompt",
-    ):
-        if (value := getattr(attempt, name)) is not None:
-            text[name] = value
-    if attempt.usage:
-        text["usage"] = attempt.usage
-    for name in ("reserved", "cost"):
-        if (money := getattr(attempt, name)) is not None:
-            text[name] = money.said()
-    return text
-
-
-def from_json(text: Mapping[str, Any]) -> Lock:
-    """A lock file's mapping → Lock; it must have passed `lock.schema.json`."""
-    run = text.get("run")
-    takes = {key: entry_of(entry) for key, entry in text.get("takes", {}).items()}
-    for key in takes:
-        if not shot_of(key) or number_of(key) < 1:
-            raise LockDamaged(f'"{key}" is no take')
-    return Lock(takes=takes, picked=dict(text.get("picked", {})), run=Run(**run) if run else None)
-
-
-def entry_of(text: Mapping[str, Any]) -> Entry:
-    plain = {
-        name: text[name] for name in ("state", "fingerprint", "seed", "provider", "model", "request", "render") if name in text
-    }
-    attempts = tuple(_attempt(one) for one in text.get("attempts", ()))
-    return Entry(**plain, attempts=attempts, was=tuple(text.get("was", ())))
-
-
-def _attempt(text: Mapping[str, Any]) -> Attempt:
-    rest: dict[str, Any] = {name: value for name, value in text.items() if value is not None}
-    rest.update({name: _money(text[name]) for name in ("reserved", "cost") if text.get(name)})
-    return Attempt(**rest)

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from runner import journal as journals
 from runner import lock as locks
+from runner import locktext
 from runner.clock import stamp
 from runner.errors import LockHeld, Refused
 from runner.journal import DiskError, Journal, disk, sync_folder, write_whole
@@ -81,6 +82,8 @@ def load(files: Files) -> Lock:
 
 def _applied(known: Lock, record: Mapping[str, Any], path: Path) -> Lock:
     try:
+        if record["event"] == "known":
+            record = {**record, "entry": locktext.entry_of(record["entry"])}
         return locks.apply(known, record)
     except (LockDamaged, KeyError, TypeError, ValueError, AttributeError) as error:
         raise Refused(
@@ -107,7 +110,7 @@ def _read_lock(path: Path) -> tuple[bytes, Lock]:
     if version != locks.VERSION:
         raise Refused(f"{path}: the lock has version {version}, this callsheet knows {locks.VERSION}", hint="upgrade callsheet")
     try:
-        return text, locks.from_json(data)
+        return text, locktext.from_json(data)
     except (LockDamaged, KeyError, TypeError, ValueError, AttributeError) as error:
         raise Refused(f"{path}: the lock is damaged: {error}", hint="bring it back from git") from error
 
@@ -145,7 +148,7 @@ class Ledger:
 
     def fold(self) -> None:
         """Write the lock if it says anything new: beside, fsynced, then renamed over the old one."""
-        text = json.dumps(locks.to_json(self.lock), ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n"
+        text = json.dumps(locktext.to_json(self.lock), ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n"
         path = self.files.lock
         if not self.lock.takes and not path.exists() and not self.lock.run:
             return
@@ -178,7 +181,7 @@ class Ledger:
         self._journal.append({"event": "run", "at": stamp(self.now()), "run": self.run, "seq": -1}, sync=True)
         for key, entry in self.lock.takes.items():
             if told.takes.get(key) != entry:
-                record = {"event": "known", "run": self.run, "take": key, "entry": locks.entry_json(entry)}
+                record = {"event": "known", "run": self.run, "take": key, "entry": locktext.entry_json(entry)}
                 self._journal.append(record, sync=False)
         for shot, take in self.lock.picked.items():
             if told.picked.get(shot) != take:

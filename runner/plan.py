@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -291,27 +291,3 @@ def price(shot: Shot, provider: Provider) -> Money | None:
         return None
     basis = f"{per_second} {listed.currency} a second, {listed.date}{'' if listed.verified else ', unverified'}"
     return Money(micros=money.times(per_second, shot.seconds), currency=listed.currency, basis=basis)
-
-
-def to_json(plan: Plan) -> dict[str, Any]:
-    """The plan as contract §4 gives it."""
-    actions: dict[str, int] = {}
-    for step in plan.steps:
-        actions[step.action] = actions.get(step.action, 0) + 1
-    paying = plan.doing("submit")
-    sums = money.total(step.cost for step in paying if step.cost and step.cost.micros)
-    return {
-        "steps": [_step_json(step) for step in plan.steps],
-        "totals": {
-            "actions": actions,
-            "seconds": sum(step.seconds or 0 for step in paying),
-            "cost": [{"amount": money.amount(micros), "currency": currency} for currency, micros in sorted(sums.items())],
-            "unpriced": sum(1 for step in paying if step.cost is None),
-        },
-    }
-
-
-def _step_json(step: Step) -> dict[str, Any]:
-    names: Sequence[str] = ("take", "shot", "action", "reason", "provider", "model", "seed", "seconds", "output", "fingerprint")
-    lists = {"changed": list(step.changed), "after": list(step.after)}
-    return {**{name: getattr(step, name) for name in names}, **lists, "cost": step.cost.said() if step.cost else None}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner import lock as locks
-from runner import money
+from runner import locktext, money
 from runner.budget import committed
 from runner.clock import epoch, stamp
 from runner.lock import Entry, Lock
@@ -63,7 +63,7 @@ def _shown(key: str, known: Lock, plan: Plan | None, shots: dict[str, Any]) -> d
     entry = known.takes[key]
     shot = shots.get(locks.shot_of(key))
     return {
-        **locks.entry_json(entry),
+        **locktext.entry_json(entry),
         "in_doubt": entry.state == "intended",
         "current": None if plan is None else bool(shot and is_current(entry, shot)),
         "picked": known.picked.get(locks.shot_of(key)) == key,

@@ -12,7 +12,7 @@ RUNNER = Path(__file__).parent.parent / "runner"
 FLOORS: dict[int, str] = {
     0: "errors clock money templates judge",
     1: "source lock",
-    2: "catalog journal layers probe",
+    2: "catalog journal layers probe locktext",
     3: "lockfile fit providers",
     4: "assets",
     5: "shots stack",

@@ -10,8 +10,8 @@ import click
 
 import runner
 from runner.commands import options
+from runner.outputs.data import plan_json
 from runner.outputs.text import plan_lines
-from runner.plan import to_json
 
 
 @click.command("plan")
@@ -36,7 +36,7 @@ def command(manifest: Path | None, check: bool, out: Path | None, as_json: bool,
     plan = runner.decide(read, known)
     if chosen:
         plan = runner.decide(read, known, only=chosen.chosen(plan, known))
-    said = to_json(plan)
+    said = plan_json(plan)
     if out:
         out.write_text(json.dumps({**said, "serial": plan.serial}, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     if as_json:

@@ -20,8 +20,9 @@ from runner.commands import options
 from runner.errors import CallsheetError, Refused, UsageError
 from runner.lock import Lock
 from runner.outputs import progress
+from runner.outputs.data import plan_json
 from runner.outputs.text import few, totals
-from runner.plan import Plan, to_json
+from runner.plan import Plan
 from runner.report import Report
 from runner.shots import Manifest
 
@@ -148,7 +149,7 @@ def _same(saved: Path, plan: Plan) -> None:
         before = json.loads(saved.read_bytes())
     except (OSError, ValueError) as error:
         raise UsageError(f"{saved}: this is no plan") from error
-    if before != {**json.loads(json.dumps(to_json(plan))), "serial": plan.serial}:
+    if before != {**json.loads(json.dumps(plan_json(plan))), "serial": plan.serial}:
         raise Refused(
             "the plan no longer fits: the manifest, its files or the lock have changed since", hint="plan again, and look at it"
         )
