@@ -129,11 +129,11 @@ def _open_bracket(at: _Trouble) -> Unreadable:
 
 
 def _no_value(at: _Trouble) -> Unreadable:
-    if at.is_at_end:
-        hint = "close it; a text that begins with a bracket needs quotes"
-        return Unreadable('the file ends here, but a "[" or "{" is still open', at=at.at, hint=hint)
-    hint = "a text that begins with one of , ] } needs quotes" if at.char in ",]}" else None
-    return Unreadable(f'a value is missing before "{at.char}"', at=at.at, hint=hint)
+    if not at.is_at_end:
+        hint = "a text that begins with one of , ] } needs quotes" if at.char in ",]}" else None
+        return Unreadable(f'a value is missing before "{at.char}"', at=at.at, hint=hint)
+    fact = 'the file ends here, but a "[" or "{" is still open'
+    return Unreadable(fact, at=at.at, hint="close it; a text that begins with a bracket needs quotes")
 
 
 def _no_key(at: _Trouble) -> Unreadable:
