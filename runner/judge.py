@@ -76,11 +76,11 @@ def validator(_key: int, held: _Held) -> Any:
 
 def _worded(error: _Error) -> Iterable[Fault]:
     path = tuple(error.absolute_path)
+    if "propertyNames" in error.relative_schema_path:
+        return [_named(path, error)]  # it is about the key, whatever rule it breaks
     match error.validator:
         case "additionalProperties":
             return [_unknown(path, key, error.schema) for key in _extra(error)]
-        case "propertyNames":
-            return [_named(path, error)]
         case "required":
             return [_missing(path, error)]
         case "enum" | "const":
@@ -98,8 +98,8 @@ def _worded(error: _Error) -> Iterable[Fault]:
 
 
 def _extra(error: _Error) -> list[str]:
-    known = set(error.schema.get("properties", {}))
-    return [str(key) for key in error.instance if key not in known]
+    known, patterns = error.schema.get("properties", {}), error.schema.get("patternProperties", {})
+    return [str(key) for key in error.instance if key not in known and not any(re.search(one, str(key)) for one in patterns)]
 
 
 def _unknown(path: tuple[str | int, ...], key: str, schema: Mapping[str, Any]) -> Fault:
@@ -109,17 +109,10 @@ def _unknown(path: tuple[str | int, ...], key: str, schema: Mapping[str, Any]) -
 
 
 def _named(path: tuple[str | int, ...], error: _Error) -> Fault:
-    inner = error.instance
-    if error.parent is not None:
-        path = tuple(error.parent.absolute_path)
+    key = str(error.instance)
     known = error.schema.get("enum", ()) if isinstance(error.schema, dict) else ()
-    return Fault(
-        code="E101",
-        path=(*path, str(inner)),
-        message=f'"{inner}" cannot be a name here',
-        hint=suggestion(str(inner), known),
-        of_key=True,
-    )
+    hint = suggestion(key, known) or (error.schema.get("description") if isinstance(error.schema, dict) else None)
+    return Fault(code="E101", path=(*path, key), message=f"{shown(key)} cannot be a name here", hint=hint, of_key=True)
 
 
 def _missing(path: tuple[str | int, ...], error: _Error) -> Fault:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 
+import anyio
 import pytest
 
 from runner.cli import code
@@ -18,9 +20,10 @@ def studio(tmp_path_factory):
         yield studio
 
 
-@pytest.fixture
+@pytest.fixture(params=["asyncio", "trio"])
 def film(studio, tmp_path, request, monkeypatch):
-    """A storyboard of three takes that has been run to its end."""
+    """A storyboard of three takes that has been run to its end, on either back end."""
+    monkeypatch.setattr(anyio, "run", functools.partial(anyio.run, backend=request.param))
     path = storyboard(tmp_path / "film", url=studio.base_url, tag=request.node.name)
     monkeypatch.chdir(path.parent)
     assert code(["run"]) == 0
@@ -174,6 +177,46 @@ def test_an_output_of_somebody_else_is_never_overwritten(film):
     film.edit("The keeper turns", "The keeper sleeps")
     assert film.run() == (1, [])
     assert output.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "paid"),
+    [
+        (["--only", "s010"], ["s010@3", "s010@4"]),
+        (["--only", "s010@4"], ["s010@4"]),
+        (["--only", "s0?0", "--skip", "s010"], ["s020@2"]),
+        (["--state", "new", "--limit", "1"], ["s010@3"]),
+    ],
+)
+def test_only_what_is_selected_is_submitted(film, options, paid):
+    film.edit("at dusk", "at dawn")
+    film.edit("The keeper turns", "The keeper sleeps")
+    result, bills = film.run(*options)
+    assert (result, sorted(bills)) == (0, paid)
+
+
+def test_a_selection_of_nothing_is_a_usage_error(film, capsys):
+    assert film.run("--only", "s099") == (2, [])
+    assert "the shots are: s010, s020" in capsys.readouterr().err
+
+
+def test_a_saved_plan_is_carried_out_as_it_was_shown_or_not_at_all(film, capsys):
+    film.edit("The keeper turns", "The keeper sleeps")
+    assert code(["plan", "--check", "--out", "tonight.json"]) == 4
+    film.edit("The keeper sleeps", "The keeper reads")
+    assert film.run("--plan", "tonight.json") == (3, [])
+    assert "no longer fits" in capsys.readouterr().err
+    film.edit("The keeper reads", "The keeper sleeps")
+    assert film.run("--plan", "tonight.json") == (0, ["s020@2"])
+    assert film.run("--plan", "tonight.json") == (3, [])
+
+
+def test_status_works_without_network_and_with_a_broken_manifest(film, capsys):
+    film.path.write_text("callsheet: 1\nshots: [\n")
+    assert code(["status", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [take["take"] for take in said["takes"]] == ["s010@1", "s010@2", "s020@1"]
+    assert {take["current"] for take in said["takes"]} == {None}
 
 
 def _json(film, *args):

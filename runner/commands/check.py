@@ -11,6 +11,7 @@ import click
 import runner
 from runner.commands import options
 from runner.errors import ManifestError, Problem
+from runner.outputs.data import problem_json
 from runner.outputs.text import problem_lines
 
 
@@ -40,18 +41,12 @@ def command(manifests: Sequence[Path], form: str, strict: bool, as_json: bool, *
     errors = sum(1 for problem in problems if problem.severity == "error")
     warnings = len(problems) - errors
     if as_json or form == "json":
-        options.say_json({"problems": [_said(problem) for problem in problems], "errors": errors, "warnings": warnings})
+        options.say_json({"problems": [problem_json(problem) for problem in problems], "errors": errors, "warnings": warnings})
     else:
         for line in problem_lines(problems):
             click.echo(line)
         click.echo(_summary(errors, warnings, checked), err=True)
     return 2 if errors or (strict and warnings) else 0
-
-
-def _said(problem: Problem) -> dict[str, Any]:
-    place = {"file": problem.place.file, "line": problem.place.line, "column": problem.place.column}
-    told = {"code": problem.code, "severity": problem.severity, "message": problem.message, "hint": problem.hint}
-    return {**told, **place, "path": problem.path, "shot": problem.shot}
 
 
 def _summary(errors: int, warnings: int, shots: int) -> str:

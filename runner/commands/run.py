@@ -20,7 +20,7 @@ from runner.commands import options
 from runner.errors import CallsheetError, Refused, UsageError
 from runner.lock import Lock
 from runner.outputs import progress
-from runner.outputs.data import plan_json
+from runner.outputs.data import plan_json, problem_json
 from runner.outputs.text import few, totals
 from runner.plan import Plan
 from runner.report import Report
@@ -131,10 +131,10 @@ class _Told:
         from runner.clock import stamp
 
         problems = getattr(error, "problems", None)
-        facts = [(problem.code, f"{problem.place}: {problem.message}", problem.hint) for problem in problems or ()]
-        for code, message, hint in facts or [(type(error).__name__, error.fact, error.hint)]:
-            said = {"code": code, "message": message, **({"hint": hint} if hint else {})}
-            self._line({"event": "error", "at": stamp(time.time()), "run": self.run, "seq": self.seq, **said})
+        facts = [problem_json(problem) for problem in problems or ()]
+        for said in facts or [{"code": type(error).__name__, "message": error.fact, "hint": error.hint}]:
+            told = {name: value for name, value in said.items() if value is not None}
+            self._line({"event": "error", "at": stamp(time.time()), "run": self.run, "seq": self.seq, **told})
         known = Lock()
         if manifest:
             with suppress(CallsheetError):  # a lock that cannot be read is what was refused

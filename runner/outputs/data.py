@@ -1,4 +1,4 @@
-"""A plan → the mapping that `plan --json` and the first event of a run say."""
+"""Plans and problems → the mappings that JSON outputs and events say; their shape is the contract's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runner import money
+from runner.errors import Problem
 from runner.plan import Plan, Step
 
 
@@ -31,3 +32,10 @@ def _step_json(step: Step) -> dict[str, Any]:
     names: Sequence[str] = ("take", "shot", "action", "reason", "provider", "model", "seed", "seconds", "output", "fingerprint")
     lists = {"changed": list(step.changed), "after": list(step.after)}
     return {**{name: getattr(step, name) for name in names}, **lists, "cost": step.cost.said() if step.cost else None}
+
+
+def problem_json(problem: Problem) -> dict[str, Any]:
+    """A problem as `check --json` lists it."""
+    place = {"file": problem.place.file, "line": problem.place.line, "column": problem.place.column}
+    told = {"code": problem.code, "severity": problem.severity, "message": problem.message, "hint": problem.hint}
+    return {**told, **place, "path": problem.path, "shot": problem.shot}
