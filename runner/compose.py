@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner import judge, layers, templates
+from runner import judge, layers, templates, verdict
 from runner.assets import Medium, Shelf
 from runner.catalog import Catalog, Model
 from runner.errors import Place
@@ -71,9 +71,10 @@ class _Shot:
             dropped, negative = (*dropped, "negative_prompt"), None
         media = self._media(model)
         wired = self._sized(model, parameters)
-        self._judge(model, prompt, negative, media, wired)
         unchecked = self.data.get("unchecked") or {}
-        self._unchecked(model, unchecked)
+        texts = {name: text for name, text in (("prompt", prompt), ("negative_prompt", negative)) if text is not None}
+        roles = [role for role, _, _ in self._roles()]
+        verdict.tell(self.stack, model, texts=texts, roles=roles, parameters=wired, unchecked=unchecked)
         return Shot(
             id=self.id,
             place=self.own.data.place("id"),
@@ -240,71 +241,6 @@ class _Shot:
         if isinstance(media, list):
             return [(str(item["type"]), item["url"], ("media", number)) for number, item in enumerate(media)]
         return [(role, value, ("media", role)) for role, value in media.items()]
-
-    def _judge(
-        self, model: Model, prompt: str | None, negative: str | None, media: Sequence[Medium], wired: Mapping[str, Any]
-    ) -> None:
-        """The model's own schema over the merged shot, and what its server would cut silently."""
-        texts = {"prompt": prompt, "negative_prompt": negative}
-        given = {key: value for key, value in texts.items() if value is not None}
-        said = {medium.role: medium.value for medium in media}
-        written = {**{role: "" for role, _, _ in self._roles()}, **said}
-        instance = {**given, **({"media": written} if written or model.roles else {}), "parameters": dict(wired)}
-        for fault in judge.faults(model.schema, instance):
-            if fault.path[:1] == ("media",) and fault.of_key:
-                continue  # told by _media, with its place
-            self._tell(model, fault)
-        for key, value in given.items():
-            limit = model.schema["properties"].get(key, {}).get("x-cut-at")
-            if limit and len(value) > limit:
-                fault = Fault(
-                    code="W101",
-                    path=(),
-                    message=f"{key} has {len(value)} characters, {model.id} cuts it at {limit}",
-                    hint="shorten it",
-                )
-                self.note(fault, key)
-
-    def _tell(self, model: Model, fault: Fault) -> None:
-        code = {"E101": "E305", "E102": "E306"}.get(fault.code, fault.code)
-        message, hint = fault.message, fault.hint
-        if fault.code == "E101":
-            message = (
-                f'{model.id} has no parameter "{fault.path[-1]}"'
-                if fault.path[0] == "parameters"
-                else f'{model.id} has no "{fault.path[-1]}"'
-            )
-        elif fault.code == "E102":
-            message = f"{model.id} needs {fault.message.split()[0].strip(chr(34))}"
-        elif fault.path:
-            message = f"{fault.path[-1]} {message}" if not message.startswith('"') else f"{fault.path[-1]}: {message}"
-        self.note(Fault(code=code, path=(), message=message, hint=hint), *fault.path, of_key=fault.of_key)
-
-    def _unchecked(self, model: Model, unchecked: Mapping[str, Any]) -> None:
-        known = {
-            str(rule["x-to"])
-            for part in (model.schema["properties"], model.parameters, model.roles)
-            for rule in part.values()
-            if "x-to" in rule
-        }
-        for part, fields in unchecked.items():
-            for name in fields or {}:
-                if any(pointer.split("/")[1:3] == [part, name] for pointer in known):
-                    fault = Fault(
-                        code="E106",
-                        path=(),
-                        message=f'"{name}" is known to {model.id}; write it in its own place',
-                        hint="unchecked is for what the schema does not know",
-                    )
-                    self.note(fault, "unchecked", part, name, of_key=True)
-        if unchecked:
-            self.note(
-                Fault(
-                    code="W103", path=(), message="what is unchecked is sent as it stands; nothing vouches for it or its price"
-                ),
-                "unchecked",
-                of_key=True,
-            )
 
     def _output(self, model: str, provider: str) -> str:
         words = {**self.by.built_in, "shot": self.id, "scene": self.data.get("scene") or "", "model": model, "provider": provider}

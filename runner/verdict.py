@@ -1,0 +1,66 @@
+"""A merged shot against its model's own schema → what is wrong, told at the layer where it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from runner import judge
+from runner.catalog import Model
+from runner.judge import Fault
+from runner.stack import Stack
+
+
+def tell(
+    stack: Stack,
+    model: Model,
+    *,
+    texts: Mapping[str, str],
+    roles: Iterable[str],
+    parameters: Mapping[str, Any],
+    unchecked: Mapping[str, Any],
+) -> None:
+    """Note everything that the model would refuse, and what its server would cut without a word."""
+    media = dict.fromkeys(roles, "")
+    instance = {**texts, **({"media": media} if media or model.roles else {}), "parameters": dict(parameters)}
+    for fault in judge.faults(model.schema, instance):
+        if not (fault.path[:1] == ("media",) and fault.of_key):  # unknown roles have been told of, with a better hint
+            stack.note(_worded(model, fault), *fault.path, of_key=fault.of_key)
+    for name, text in texts.items():
+        limit = model.schema["properties"].get(name, {}).get("x-cut-at")
+        if limit and len(text) > limit:
+            message = f"{name} has {len(text)} characters, {model.id} cuts it at {limit}"
+            stack.note(Fault(code="W101", path=(), message=message, hint="shorten it"), name)
+    _tell_unchecked(stack, model, unchecked)
+
+
+def _worded(model: Model, fault: Fault) -> Fault:
+    """The fault with the model's name in it."""
+    last = fault.path[-1] if fault.path else ""
+    match fault.code:
+        case "E101":
+            what = "parameter " if fault.path[0] == "parameters" else ""
+            return Fault(code="E305", path=(), message=f'{model.id} has no {what}"{last}"', hint=fault.hint)
+        case "E102":
+            lacking = fault.message.split('"')[1]
+            return Fault(code="E306", path=(), message=f"{model.id} needs {lacking}", hint=fault.hint)
+        case code if fault.path:
+            joint = ": " if fault.message.startswith('"') else " "
+            return Fault(code=code, path=(), message=f"{last}{joint}{fault.message}", hint=fault.hint)
+        case _:
+            return fault
+
+
+def _tell_unchecked(stack: Stack, model: Model, unchecked: Mapping[str, Any]) -> None:
+    """What is unchecked may not name what the schema knows; the rest is let through with a warning."""
+    parts = (model.schema["properties"], model.parameters, model.roles)
+    known = {tuple(str(rule["x-to"]).split("/")[1:3]) for part in parts for rule in part.values() if "x-to" in rule}
+    for part, fields in unchecked.items():
+        for name in fields or {}:
+            if (part, name) in known:
+                message = f'"{name}" is known to {model.id}; write it in its own place'
+                hint = "unchecked is for what the schema does not know"
+                stack.note(Fault(code="E106", path=(), message=message, hint=hint), "unchecked", part, name, of_key=True)
+    if unchecked:
+        message = "what is unchecked is sent as it stands; nothing vouches for it or its price"
+        stack.note(Fault(code="W103", path=(), message=message), "unchecked", of_key=True)
