@@ -18,6 +18,7 @@ from tests.faults.world import ROOT
 STORYBOARD = """\
 callsheet: 1
 title: Embedded
+providers: {studio: {seconds: 2}}
 defaults: {model: wan2.7-t2v, parameters: {resolution: 720P, duration: 2}}
 shots:
   - {id: s010, prompt: A lighthouse at dusk, takes: 2}
@@ -48,7 +49,7 @@ def test_killed_at_random_moments_it_finishes_and_every_take_was_submitted_once(
     for _ in range(12):
         child = started(folder)
         try:
-            said, _ = child.communicate(timeout=moments.uniform(0.3, 2.5) if kills < 6 else 60)
+            said, _ = child.communicate(timeout=moments.uniform(0.3, 1.7) if kills < 6 else 60)
         except subprocess.TimeoutExpired:
             child.kill()
             child.communicate()
@@ -56,6 +57,7 @@ def test_killed_at_random_moments_it_finishes_and_every_take_was_submitted_once(
             continue
         assert child.returncode == 0, f"seed {seed}, after {kills} kills: {said}"
         break
+    # A task takes about two seconds here, so the first moments always find a run at work.
     assert kills, f"seed {seed} killed nothing"
     assert Counter(bill.take for bill in read_bills(folder / ".callsheet/studio")) == TAKES, f"seed {seed}"
     assert len(list(folder.glob("renders/film/takes/*.mp4"))) == 4
