@@ -204,17 +204,22 @@ async def _account(stack: AsyncExitStack, plan: Plan, held: Held, name: str, key
     from hashlib import sha256
 
     from runner.client import Client
-    from runner.media import Uploads
+    from runner.providers import trusted_urls
     from runner.slots import Slots
+    from runner.uploads import UploadCache, Uploads
     from runner.work import Account
 
     provider = plan.manifest.catalog.providers[name]
-    base_url = provider.base_url or stack.enter_context(_studio(held, provider.spec)).base_url
-    client = await stack.enter_async_context(Client(provider, base_url, key or "studio"))
+    if provider.base_url:
+        base_urls = trusted_urls(provider, way.trust)
+    else:
+        base_urls = [stack.enter_context(_studio(held, provider.spec)).base_url]
+    client = await stack.enter_async_context(Client(provider, base_urls, key or "studio"))
     limits = [plan.manifest.in_flight, way.in_flight, int(provider.limit("in_flight"))]
     account = f"{name}:{sha256(key.encode()).hexdigest()[:8]}" if key else name
+    cache = UploadCache(held.files.state / "uploads.json", account)
     slots = Slots(min(limit for limit in limits if limit))
-    return Account(client=client, name=account, slots=slots, uploads=Uploads(client))
+    return Account(client=client, name=account, slots=slots, uploads=Uploads(client, cache, time.time))
 
 
 @contextmanager

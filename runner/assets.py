@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import mimetypes
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -26,7 +27,10 @@ _PASSING = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Medium:
-    """One thing that goes into a shot. `identity` is what the fingerprint sees of it."""
+    """One thing that goes into a shot. `identity` is what the fingerprint sees of it, `rule` the model's `x-media`.
+
+    A reference has the role `references/NUMBER` and a `kind` (image, video, audio); its voice `references/NUMBER/voice`.
+    """
 
     role: str
     form: Form
@@ -34,6 +38,12 @@ class Medium:
     identity: str
     path: Path | None = None
     probe: Probe | None = None
+    bytes: int | None = None
+    kind: str | None = None
+    rule: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+_Opened = tuple[Path, str, Probe | None, int]  # the file, its sha256, what it is, its bytes
 
 
 class Shelf:
@@ -42,25 +52,55 @@ class Shelf:
     def __init__(self, folder: Path, allowed: Sequence[Path] = ()) -> None:
         self.folder = folder
         self.roots = tuple(root.resolve() for root in (folder, *allowed))
-        self._files: dict[str, tuple[Path, str, Probe] | Fault] = {}
+        self._files: dict[str, _Opened | Fault] = {}
 
     def medium(self, role: str, value: str, rule: Mapping[str, Any]) -> tuple[Medium | None, list[Fault]]:
         """The medium, or None with what is wrong; limits that a readable file breaks come beside it."""
-        form = _form(value)
-        accepts = rule.get("accepts", ("http", "oss", "data"))
+        form = form_of(value)
+        accepts, unsure = rule.get("accepts", ("http", "oss", "data")), rule.get("unsure", ())
+        doubts = [_unsure(role, form)] if form in unsure else []
+        kind = rule.get("kind")
+        if form == "file":
+            return self._file(role, value, rule)
+        if form not in (*accepts, *unsure):
+            return None, [_refuses(role, form, accepts)]
         if form == "data":
-            return _inline(role, value, rule) if "data" in accepts else (None, [_refuses(role, "data: URIs", accepts)])
-        if form != "file":
-            return Medium(role=role, form=form, value=value, identity=unsigned(value)), []
-        found = self._files.get(value) or self._files.setdefault(value, self._open(value))
+            medium, wrong = _inline(role, value, rule)
+            return medium, wrong + doubts
+        return Medium(role=role, form=form, value=value, identity=unsigned(value), kind=kind, rule=rule), doubts
+
+    def _file(self, role: str, value: str, rule: Mapping[str, Any]) -> tuple[Medium | None, list[Fault]]:
+        kind = rule.get("kind")
+        if kind == "page":
+            return None, [_refuses(role, "file", rule.get("accepts", ()))]
+        found = self._files.get(value) or self._files.setdefault(value, self._open(value, is_document=kind == "document"))
         if isinstance(found, Fault):
             return None, [found]
-        path, sha256, seen = found
-        wrong = [
-            Fault(code=fault.code, path=(), message=f'"{value}" {fault.message}', hint=fault.hint)
-            for fault in fit.misfits(rule, seen)
-        ]
-        return Medium(role=role, form="file", value=value, identity=f"sha256:{sha256}", path=path, probe=seen), wrong
+        path, sha256, seen, size = found
+        faults = fit.misfits(rule, seen) if seen else fit.document_misfits(rule, path.suffix, size)
+        wrong = [replace(fault, message=f'"{value}" {fault.message}') for fault in faults]
+        medium = Medium(
+            role=role,
+            form="file",
+            value=value,
+            identity=f"sha256:{sha256}",
+            path=path,
+            probe=seen,
+            bytes=size,
+            kind=kind or (seen.kind if seen else None),
+            rule=rule,
+        )
+        return medium, wrong
+
+    def kind(self, value: str) -> str | Fault | None:
+        """What a bare reference is: by a file's content, a data: URI's type, a link's ending; None where nothing tells."""
+        form = form_of(value)
+        if form == "file":
+            found = self._files.get(value) or self._files.setdefault(value, self._open(value, is_document=False))
+            return found if isinstance(found, Fault) else found[2].kind if found[2] else None
+        said = value[5:].partition(";")[0] if form == "data" else mimetypes.guess_type(urlsplit(value).path)[0] or ""
+        kind = said.partition("/")[0]
+        return kind if kind in {"image", "video", "audio"} else None
 
     def locate(self, value: str) -> Path | Fault:
         """A path that a manifest names → the file, or why it may not be read."""
@@ -97,14 +137,14 @@ class Shelf:
             hint=near if near and near.startswith("did") else "paths count from the manifest's folder",
         )
 
-    def _open(self, value: str) -> tuple[Path, str, Probe] | Fault:
+    def _open(self, value: str, *, is_document: bool) -> _Opened | Fault:
         path = self.locate(value)
         if isinstance(path, Fault):
             return path
         try:
-            seen = probe(path)
+            seen = None if is_document else probe(path)
             with path.open("rb") as file:
-                return path, hashlib.file_digest(file, "sha256").hexdigest(), seen
+                return path, hashlib.file_digest(file, "sha256").hexdigest(), seen, path.stat().st_size
         except ProbeError as error:
             return Fault(code="E402", path=(), message=f'"{value}": {error.fact}', hint=error.hint)
         except OSError as error:
@@ -118,24 +158,28 @@ def unsigned(url: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(kept), fragment="")) if parts.query else url
 
 
-def _form(value: str) -> Form:
+def form_of(value: str) -> Form:
+    """How a medium is given, by how it is written."""
     scheme = value.split(":", 1)[0].lower() if ":" in value else ""
     if scheme in {"http", "https"}:
         return "http"
     return "oss" if scheme == "oss" else "data" if scheme == "data" else "file"
 
 
-def _refuses(role: str, what: str, accepts: Sequence[str]) -> Fault:
-    names = {"http": "http(s) URLs", "oss": "files and oss:// URLs", "data": "data: URIs"}
-    return Fault(
-        code="E409",
-        path=(),
-        message=f"{role} takes no {what} with this model",
-        hint="it takes " + ", ".join(names[name] for name in accepts),
-    )
+_FORMS = {"http": "http(s) URLs", "oss": "oss:// URLs", "data": "data: URIs", "file": "files"}
 
 
-def _inline(role: str, value: str, _rule: Mapping[str, Any]) -> tuple[Medium | None, list[Fault]]:
+def _refuses(role: str, form: str, accepts: Sequence[str]) -> Fault:
+    hint = "it takes " + ", ".join(_FORMS[name] for name in accepts)
+    return Fault(code="E409", path=(), message=f"{role} takes no {_FORMS[form]} with this model", hint=hint)
+
+
+def _unsure(role: str, form: str) -> Fault:
+    message = f"no source says whether {role} takes {_FORMS[form]} with this model"
+    return Fault(code="W409", path=(), message=message, hint="try one shot before many")
+
+
+def _inline(role: str, value: str, rule: Mapping[str, Any]) -> tuple[Medium | None, list[Fault]]:
     head, _, body = value.partition(",")
     try:
         data = base64.b64decode(body, validate=True)
@@ -152,4 +196,5 @@ def _inline(role: str, value: str, _rule: Mapping[str, Any]) -> tuple[Medium | N
         return None, [
             Fault(code="E402", path=(), message=f"{role} is not a base64 data: URI", hint="it looks like data:image/png;base64,…")
         ]
-    return Medium(role=role, form="data", value=value, identity=f"sha256:{hashlib.sha256(data).hexdigest()}"), []
+    identity = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return Medium(role=role, form="data", value=value, identity=identity, kind=rule.get("kind"), bytes=len(value), rule=rule), []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cache
@@ -63,23 +63,32 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """A complete reply that surely means "not accepted", and what to do about it."""
+    """A complete reply, by its status, code (a pattern) and message (a regular expression), and what it means.
+
+    Of a submit it surely means "not accepted": `retry` says that the same request may be taken later, `stop` that none
+    of this account will. Of a query, `means: unknown` says that the task is not known, `stop` that asking is useless.
+    """
 
     status: int | None = None
     code: str | None = None
     message: str | None = None
     retry: bool = False
     stop: bool = False
+    means: str | None = None
     why: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Price:
-    """What a second of output costs; `per_second` by resolution tier, as decimal strings."""
+    """What a second costs; `per_second` by resolution tier (or what the model goes by), as decimal strings.
+
+    `when` narrows it to shots with these parameters.
+    """
 
     models: tuple[str, ...]
     currency: str
     per_second: Mapping[str, str]
+    when: Mapping[str, Any] = field(default_factory=dict)
     regions: tuple[str, ...] = ()
     source: str = ""
     date: str = ""
@@ -99,6 +108,7 @@ class Provider:
     free: bool
     models: tuple[str, ...]
     refused: tuple[Rule, ...]
+    poll_errors: tuple[Rule, ...]
     words: Mapping[str, Kind]
     prices: tuple[Price, ...]
     spec: Mapping[str, Any]
@@ -112,15 +122,31 @@ class Provider:
 
     @property
     def lives(self) -> float:
-        """Seconds for which a finished render can be fetched."""
-        return seconds(self.spec["result"].get("lives", "24h"))
+        """Seconds for which the provider knows a task, and gives a link to its render."""
+        return seconds(self.spec["result"]["lives"])
+
+    @property
+    def links_live(self) -> float:
+        """Seconds for which one link can be followed; a fresh one may be had as long as the task lives."""
+        return seconds(self.spec["result"].get("links_live", self.spec["result"]["lives"]))
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        """Where it can be reached, the first one first; none for the embedded studio."""
+        return (self.base_url, *self.spec.get("fallback_urls", ())) if self.base_url else ()
 
     def offers(self, model: Model) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self.models for name in model.names)
 
-    def price(self, model: Model) -> Price | None:
+    def media_encoding(self, model: Model) -> str:
+        """An item of `input.media`: `object` is {type, url}, `string` the bare URL."""
+        spec = self.spec["media"]
+        named = [form for pattern, form in spec.get("encoding_by_model", {}).items() if fnmatchcase(model.id, pattern)]
+        return str([*named, spec.get("encoding", "object")][0])
+
+    def price(self, model: Model, parameters: Mapping[str, Any] | None = None) -> Price | None:
         """What a second costs here; of two prices in one currency the dearer counts, tier by tier."""
-        fitting = [price for price in self.prices if self._fits(price, model)]
+        fitting = [price for price in self.prices if self._fits(price, model, parameters or {})]
         if not fitting:
             return None
         alike = [price for price in fitting if price.currency == fitting[0].currency]
@@ -128,9 +154,14 @@ class Provider:
         dearest = {tier: max((one.per_second[tier] for one in alike if tier in one.per_second), key=Decimal) for tier in tiers}
         return replace(fitting[0], per_second=dearest)
 
-    def _fits(self, price: Price, model: Model) -> bool:
+    def _fits(self, price: Price, model: Model, parameters: Mapping[str, Any]) -> bool:
         named = any(fnmatchcase(name, pattern) for pattern in price.models for name in model.names)
-        return named and (not price.regions or self.region in price.regions)
+        said = {name: parameters.get(name, rule.get("default")) for name, rule in model.parameters.items()}
+        return (
+            named
+            and (not price.regions or self.region in price.regions)
+            and all(said.get(name) == value for name, value in price.when.items())
+        )
 
     @property
     def is_loopback(self) -> bool:
@@ -172,6 +203,8 @@ def schema(name: str) -> Mapping[str, Any]:
         if path.is_file() and path.parent.resolve() in {SCHEMAS.resolve(), (SCHEMAS / "models").resolve()}:
             found: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
             return found
+    if (model := load().models.get(name)) is not None:  # an alias, a snapshot
+        return model.schema
     raise UsageError(f'there is no schema "{name}"', hint=f"there are: {', '.join(schema_names())}")
 
 
@@ -199,6 +232,7 @@ def provider_of(spec: Mapping[str, Any]) -> Provider:
         free=bool(spec.get("free", False)),
         models=tuple(spec["models"]),
         refused=tuple(Rule(**rule) for rule in spec["submit"]["refused"]),
+        poll_errors=tuple(Rule(**rule) for rule in spec["poll"].get("errors", ())),
         words=NATIVE_WORDS if words == "native" else {word.lower(): kind for kind, listed in words.items() for word in listed},
         prices=tuple(_price(price) for price in spec.get("prices", ())),
         spec=spec,

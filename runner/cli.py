@@ -24,6 +24,7 @@ VERBS = {
     "models": "the video models, and what each accepts",
     "providers": "the services, and what each does",
     "schema": "a JSON Schema of the catalogue",
+    "doctor": "machine, folder and account looked over, without a paid request",
     "studio": "the embedded provider as a server, for anyone's tests",
 }
 
@@ -54,18 +55,11 @@ class _Verbs(click.Group):
             raise click.UsageError(f'there is no command "{args[0]}"' + (f": {hint}" if hint else ""), ctx) from error
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("callsheet")
-    except PackageNotFoundError:  # run from a checkout that nobody installed
-        return "(not installed)"
-
-
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        click.echo(f"callsheet {_version()}")
+        from runner.version import version
+
+        click.echo(f"callsheet {version()}")
         ctx.exit()
 
 
@@ -115,13 +109,15 @@ def code(args: list[str] | None = None) -> int:
 
 def _bug(error: Exception) -> int:
     """Say so in one line and write the details, without keys, to a file that can be attached."""
+    from runner.version import version
+
     details = "".join(traceback.format_exception(error))
     for name, value in os.environ.items():
         if name.endswith(("_KEY", "_TOKEN", "_SECRET")) and len(value) > 5:
             details = details.replace(value, f"<{name}>")
     handle, path = tempfile.mkstemp(prefix="callsheet-", suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8") as log:
-        log.write(f"callsheet {_version()}, Python {sys.version}\n{details}")
+        log.write(f"callsheet {version()}, Python {sys.version}\n{details}")
     click.echo(f"callsheet: error: this is a bug in callsheet: {type(error).__name__}: {error}", err=True)
     click.echo(f"callsheet: hint: nothing that was paid for is lost; please attach {path} to a report", err=True)
     return 70

@@ -11,7 +11,8 @@ import ipaddress
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -20,15 +21,17 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
+from runner.answers import Reply, clean
 from runner.catalog import Provider, is_loopback
 from runner.errors import Refused, Unreachable
-from runner.wire import Reply, Request, clean
+from runner.wire import Request
 
 MOST_REPLY = 8 * 1024 * 1024  # bytes; replies are a few kB, a list page some tens
 _UNDER_WAY = 8  # queries at once on one client: httpcore's pool scans every connection for every request
 _SUBMIT = httpx.Timeout(connect=15, read=90, write=90, pool=None)
 _ASK = httpx.Timeout(connect=15, read=30, write=30, pool=None)
-_AGENT = {"User-Agent": "callsheet"}
+# Only what can be told from a false label is asked for.
+_AGENT = {"User-Agent": "callsheet", "Accept-Encoding": "gzip"}
 
 
 class Pace:
@@ -51,15 +54,15 @@ class Pace:
 class Client:
     """One provider account. `key` is sent to the provider's own base URL and nowhere else."""
 
-    def __init__(self, provider: Provider, base_url: str, key: str | None) -> None:
+    def __init__(self, provider: Provider, base_urls: Sequence[str], key: str | None) -> None:
         self.provider = provider
-        self.base_url = base_url
+        self.base_urls = list(base_urls)  # the one in use first
         self.queries = Pace(provider.limit("queries_per_second"))
         self.submits = Pace(provider.limit("submits_per_second"))
         self._key = key
         self._polls = anyio.CapacityLimiter(_UNDER_WAY)
         # A proxy from the environment has no business between us and a server on this machine.
-        outside = not is_loopback(base_url)
+        outside = not is_loopback(self.base_url)
         self._paying = httpx.AsyncClient(
             timeout=_SUBMIT, trust_env=outside, headers=_AGENT, limits=httpx.Limits(max_keepalive_connections=0)
         )
@@ -85,8 +88,17 @@ class Client:
             await self._stack.aclose()
 
     @property
+    def base_url(self) -> str:
+        return self.base_urls[0]
+
+    @property
     def host(self) -> str:
         return urlsplit(self.base_url).netloc
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """All hosts that are this provider: a task made at one is known at the others."""
+        return frozenset(urlsplit(url).netloc for url in self.base_urls)
 
     async def submit(self, request: Request) -> Reply:
         """Send a paid request once. Unreachable says whether a byte of it may have left."""
@@ -99,6 +111,19 @@ class Client:
             return await self._send(self._asking, request)
 
     async def _send(self, client: httpx.AsyncClient, request: Request) -> Reply:
+        """To the host in use; where no byte has left, to the provider's next one, which then stays in use."""
+        for left in range(len(self.base_urls) - 1, -1, -1):
+            host = self.base_url
+            try:
+                return await self._sent(client, request)
+            except Unreachable as error:
+                if error.sent or not left:
+                    raise
+                if host == self.base_url:  # another request may have moved on by now
+                    self.base_urls.append(self.base_urls.pop(0))
+        raise AssertionError("a provider has at least one host")
+
+    async def _sent(self, client: httpx.AsyncClient, request: Request) -> Reply:
         sent = False
 
         async def trace(name: str, info: Mapping[str, Any]) -> None:
@@ -132,27 +157,44 @@ class Client:
         scheme = auth.get("scheme", "Bearer")
         return {auth.get("header", "Authorization"): self._key if scheme == "bare" else f"{scheme} {self._key}"}
 
-    async def post_form(self, url: str, fields: Mapping[str, str], file: tuple[str, bytes]) -> Reply:
-        """A multipart upload without the key, the file last."""
+    async def post_form(
+        self, url: str, fields: Mapping[str, str], file: tuple[str, bytes], *, name: str = "file", key: bool = False
+    ) -> Reply:
+        """A multipart upload, the file last; with the key only where the provider itself takes the file."""
+        headers = self._auth_for(url) if key else {}
         try:
             async with self._plain.stream(
-                "POST", url, data=dict(fields), files={"file": file}, follow_redirects=False
+                "POST", url, data=dict(fields), files={name: file}, headers=headers, follow_redirects=False
             ) as response:
                 return await _whole(response)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Unreachable(_why(error, urlsplit(url).netloc), sent=True) from error
 
     @asynccontextmanager
-    async def download(self, url: str, *, headers: Mapping[str, str] | None = None) -> AsyncIterator[httpx.Response]:
-        """Open a render's link, without the key; the caller reads `aiter_raw`."""
+    async def download(
+        self, url: str, *, headers: Mapping[str, str] | None = None, key: bool = False
+    ) -> AsyncIterator[httpx.Response]:
+        """Open a render's link, or with the key the provider's own endpoint for it; the caller reads `aiter_raw`."""
+        sent = {"Accept-Encoding": "identity", **(headers or {}), **(self._auth_for(url) if key else {})}
         try:
-            async with self._plain.stream("GET", url, headers={"Accept-Encoding": "identity", **(headers or {})}) as response:
+            async with self._plain.stream("GET", url, headers=sent) as response:
                 yield response
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Unreachable(_why(error, urlsplit(url).netloc), sent=True) from error
 
+    def _auth_for(self, url: str) -> dict[str, str]:
+        """The key's header, for the provider's own hosts and nothing else."""
+        if not _is_at(url, self.base_urls):
+            raise Refused(f"the key does not go to {urlsplit(url).netloc}")
+        return self._auth(Request(method="GET", path=""))
+
     async def _check_hop(self, request: httpx.Request) -> None:
-        self.check_link(str(request.url))
+        """Before every hop: only where links may lead, and the key not beyond the provider's own hosts."""
+        url = str(request.url)
+        self.check_link(url)
+        if not _is_at(url, self.base_urls):
+            for name in self._auth(Request(method="GET", path="")):
+                request.headers.pop(name, None)
 
     def check_link(self, url: str) -> None:
         """Links come from a server: http(s) only, into this machine or its network only where the provider lives there."""
@@ -164,14 +206,34 @@ class Client:
 
 
 async def _whole(response: httpx.Response) -> Reply:
+    """Read to the end, and undo a compression that is really there: some gateways name one that they have not done."""
     chunks = []
     size = 0
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.aiter_raw():
         size += len(chunk)
         if size > MOST_REPLY:
             raise httpx.DecodingError(f"more than {MOST_REPLY} bytes")
         chunks.append(chunk)
-    return Reply(status=response.status_code, headers=dict(response.headers), body=b"".join(chunks))
+    body = b"".join(chunks)
+    if response.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}:
+        body = _unpacked(body)
+    return Reply(status=response.status_code, headers=dict(response.headers), body=body)
+
+
+def _unpacked(body: bytes) -> bytes:
+    packed = zlib.decompressobj(wbits=47)  # gzip or zlib, by its own head
+    try:
+        plain = packed.decompress(body, MOST_REPLY)
+    except zlib.error:
+        return body
+    if packed.unconsumed_tail:
+        raise httpx.DecodingError(f"more than {MOST_REPLY} bytes")
+    return plain
+
+
+def _is_at(url: str, bases: Sequence[str]) -> bool:
+    parts = urlsplit(url)
+    return any((parts.scheme, parts.netloc) == (base.scheme, base.netloc) for base in map(urlsplit, bases))
 
 
 def is_private(host: str) -> bool:

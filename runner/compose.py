@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner import judge, layers, templates, verdict
+from runner import judge, layers, templates, verdict, ways
 from runner.assets import Medium, Shelf
-from runner.catalog import Catalog, Model
+from runner.catalog import Catalog, Model, Provider
 from runner.errors import Place
 from runner.judge import Fault
 from runner.layers import Layer
+from runner.roles import Cast
 from runner.shots import Shot, fingerprint, size_of
 from runner.source import Map
 from runner.stack import Broken, Notes, Stack
@@ -69,12 +70,15 @@ class _Shot:
             and "negative_prompt" not in self.own.data
         ):
             dropped, negative = (*dropped, "negative_prompt"), None
-        media = self._media(model)
+        cast = Cast(self.stack, model, self.by.shelf)
         wired = self._sized(model, parameters)
         unchecked = self.data.get("unchecked") or {}
         texts = {name: text for name, text in (("prompt", prompt), ("negative_prompt", negative)) if text is not None}
-        roles = [role for role, _, _ in self._roles()]
-        verdict.tell(self.stack, model, texts=texts, roles=roles, parameters=wired, unchecked=unchecked)
+        service = self.by.catalog.providers[provider]
+        verdict.tell(self.stack, model, service, texts=texts, media=cast.shape, parameters=wired, unchecked=unchecked)
+        cast.check(wired, self._ratio(wired))
+        media = tuple(cast.media)
+        self._check_ways(model, service, media)
         return Shot(
             id=self.id,
             place=self.own.data.place("id"),
@@ -215,32 +219,27 @@ class _Shot:
             raise Broken
         return {**{key: value for key, value in parameters.items() if key not in asked}, "size": size}
 
-    def _media(self, model: Model) -> tuple[Medium, ...]:
-        """Media by role, opened; the native list form means the same."""
-        found: list[Medium] = []
-        for role, value, path in self._roles():
-            rule = model.roles.get(role)
-            if rule is None:
-                hint = judge.suggestion(role, model.roles) or f"{model.id} takes no media"
-                message = f'{model.id} has no role "{role}"'
-                self.note(Fault(code="E304", path=(), message=message, hint=hint), *path, of_key=isinstance(path[-1], str))
-                continue
-            if not isinstance(value, str):
-                self.note(Fault(code="E103", path=(), message=f"{role} must be a path or URL, not {judge.shown(value)}"), *path)
-                continue
-            text = str(self.stack.expanded(value, *path))
-            medium, wrong = self.by.shelf.medium(role, text, rule.get("x-media", {}))
-            for fault in wrong:
-                self.note(fault, *path)
-            if medium:
-                found.append(medium)
-        return tuple(found)
+    def _ratio(self, wired: Mapping[str, Any]) -> str | None:
+        """The shape that the storyboard asks for, also where this shot's model has no word for it."""
+        ratio = (self.data.get("parameters") or {}).get("ratio")
+        size = wired.get("size")
+        return str(ratio) if isinstance(ratio, str) else size.replace("*", ":") if isinstance(size, str) else None
 
-    def _roles(self) -> list[tuple[str, Any, tuple[str | int, ...]]]:
-        media = self.data.get("media") or {}
-        if isinstance(media, list):
-            return [(str(item["type"]), item["url"], ("media", number)) for number, item in enumerate(media)]
-        return [(role, value, ("media", role)) for role, value in media.items()]
+    def _check_ways(self, model: Model, provider: Provider, media: Sequence[Medium]) -> None:
+        """Whether everything can get to the provider, said before anything is spent."""
+        for medium in media:
+            found = ways.way(provider, medium)
+            if isinstance(found, Fault):
+                self.note(found, "media", medium.role.partition("/")[0])
+            elif (found == "inline" or medium.form == "data") and provider.spec["media"]["data_uri"].get("unsure"):
+                message = f"no source says whether {provider.name} takes pictures inline, as this one would be sent"
+                hint = "give its https:// URL, or try one shot before many"
+                self.note(Fault(code="W411", path=(), message=message, hint=hint), "media", medium.role.partition("/")[0])
+        items = [medium for medium in media if model.roles[medium.role.partition("/")[0]]["x-to"].endswith("/media/-")]
+        if len(items) > 1 and provider.media_encoding(model) == "string":
+            message = f"{provider.name} takes media as bare URLs, so that it cannot tell {len(items)} of them apart"
+            hint = f"say media_encoding: object under providers: {provider.name}: if it takes objects after all"
+            self.note(Fault(code="E309", path=(), message=message, hint=hint), "media")
 
     def _output(self, model: str, provider: str) -> str:
         words = {**self.by.built_in, "shot": self.id, "scene": self.data.get("scene") or "", "model": model, "provider": provider}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.judge import Fault
@@ -24,20 +24,51 @@ def misfits(limits: Mapping[str, Any], probe: Probe) -> Iterator[Fault]:
             "E408", "has an alpha channel (transparency), the model refuses that", "save it without alpha, as JPEG for example"
         )
     yield from _sides(limits, probe)
-    if (most := limits.get("bytes")) and probe.bytes > most:
-        yield _fault("E406", f"is {mega(probe.bytes)}, the most is {mega(most)}")
-    if (span := limits.get("seconds")) and probe.seconds is not None and not span[0] <= probe.seconds <= span[1]:
-        yield _fault("E407", f"lasts {probe.seconds:.2f} s, allowed are {span[0]:g} to {span[1]:g} s")
+    yield from _size(limits, probe.bytes)
+    if (span := limits.get("seconds")) and probe.seconds is not None and not _within(probe.seconds, span):
+        yield _fault("E407", f"lasts {probe.seconds:.2f} s, allowed are {_span(span)} s")
+    if (least := limits.get("least_fps")) and probe.fps is not None and probe.fps < least:
+        yield _fault("E413", f"has {probe.fps:g} frames a second, the least is {least:g}")
+    cut = limits.get("cut_to")
+    if isinstance(cut, (int, float)) and probe.seconds is not None and probe.seconds > cut:
+        yield _fault("W407", f"lasts {probe.seconds:.2f} s, the service cuts it at {cut:g} s without a word")
+
+
+def document_misfits(limits: Mapping[str, Any], suffix: str, size: int) -> Iterator[Fault]:
+    """As `misfits`, for a document, of which only its ending and its bytes are looked at."""
+    formats = limits.get("formats", ())
+    if formats and suffix.lower().lstrip(".") not in formats:
+        yield _fault("E403", f"ends in {suffix or 'nothing'}, the model takes {', '.join(formats)}")
+    yield from _size(limits, size)
+
+
+def _size(limits: Mapping[str, Any], size: int) -> Iterator[Fault]:
+    if (most := limits.get("bytes")) and size > most:
+        yield _fault("E406", f"is {mega(size)}, the most is {mega(most)}")
+
+
+def _within(value: float, span: Sequence[float | None]) -> bool:
+    return (span[0] is None or value >= span[0]) and (span[1] is None or value <= span[1])
+
+
+def _span(span: Sequence[float | None]) -> str:
+    least, most = span
+    if least is None or most is None:
+        return f"at least {least:g}" if least is not None else f"at most {most:g}"
+    return f"{least:g} to {most:g}"
 
 
 def _sides(limits: Mapping[str, Any], probe: Probe) -> Iterator[Fault]:
     if probe.width is None or probe.height is None:
         return
     size = f"{probe.width}×{probe.height}"  # noqa: RUF001 - the sign that people write
-    if (sides := limits.get("side")) and not all(sides[0] <= side <= sides[1] for side in (probe.width, probe.height)):
-        yield _fault("E404", f"is {size}, each side must have {sides[0]} to {sides[1]} pixels")
-    if (ratio := limits.get("ratio")) and not ratio[0] <= probe.width / probe.height <= ratio[1]:
-        yield _fault("E405", f"is {size}, its width to height must lie between {ratio[0]:g} and {ratio[1]:g}")
+    sides = sorted((probe.width, probe.height))
+    if (limit := limits.get("side")) and not all(_within(side, limit) for side in sides):
+        yield _fault("E404", f"is {size}, each side must have {_span(limit)} pixels")
+    elif (limit := limits.get("safe_side")) and not all(_within(side, limit) for side in sides):
+        yield _fault("W404", f"is {size}; older pages of the service allow sides of {_span(limit)} pixels only")
+    if (ratio := limits.get("ratio")) and not _within(probe.width / probe.height, ratio):
+        yield _fault("E405", f"is {size}, its width to height must be {_span(ratio)}")
 
 
 def _fault(code: str, message: str, hint: str | None = None) -> Fault:

@@ -68,7 +68,7 @@ def keys(plan: Plan, known: Lock, environ: Mapping[str, str], trust: Sequence[st
             raise Refused(
                 f'the lock has takes of provider "{name}", which this manifest does not know', hint="put it back under providers:"
             )
-        found[name] = _key(provider, environ, tuple(trust))
+        found[name] = key_of(provider, environ, tuple(trust))
     return found
 
 
@@ -86,7 +86,8 @@ def needed(plan: Plan, known: Lock) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _key(provider: Provider, environ: Mapping[str, str], trust: tuple[str, ...]) -> str | None:
+def key_of(provider: Provider, environ: Mapping[str, str], trust: tuple[str, ...]) -> str | None:
+    """A provider's key, if it needs one; refuses where it is missing, is none, or may not go where it would."""
     if provider.base_url is None and not provider.free:
         variable = f"{provider.name.upper().replace('-', '_')}_BASE_URL"
         raise Refused(
@@ -95,10 +96,10 @@ def _key(provider: Provider, environ: Mapping[str, str], trust: tuple[str, ...])
     if provider.env is None:
         return None
     if not is_trusted(provider, trust):
-        raise Refused(
-            f"{provider.base_url} is not trusted with {provider.env}",
-            hint=f"--trust-host {provider.env}=HOST, if the key may go there",
-        )
+        plain = str(provider.base_url).startswith("http:") and not provider.is_loopback
+        hint = "write https://" if plain else f"--trust-host {provider.env}=HOST, if the key may go there"
+        why = " over plain http" if plain else ""
+        raise Refused(f"{provider.base_url} is not trusted with {provider.env}{why}", hint=hint)
     key = environ.get(provider.env, "").strip()
     if not key:
         raise Refused(

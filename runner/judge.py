@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import jsonschema
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator
+
+from runner.keywords import KEYWORDS, Broken
 
 _TYPES = {
     "string": "text",
@@ -40,7 +42,28 @@ class Fault:
 
 def faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
     """Every way in which `value` breaks `schema`."""
-    return [fault for error in validator(id(schema), _Held(schema)).iter_errors(value) for fault in _worded(error)]
+    errors = validator(id(schema), _Held(schema)).iter_errors(value)
+    found = [_reasoned(fault, schema, error) for error in errors for fault in _worded(error)]
+    mistyped = {fault.path for fault in found if fault.code == "E103"}
+    return [fault for fault in found if not (fault.code == "E104" and fault.path in mistyped)]
+
+
+def _reasoned(fault: Fault, schema: Mapping[str, Any], error: _Error) -> Fault:
+    """With the schema's own reason (`x-why`, as rules that hold only in some cases carry) where no better hint is known."""
+    part: Any = schema
+    why = None
+    for step in error.absolute_schema_path:
+        why = part.get("x-why", why) if isinstance(part, dict) else why
+        try:
+            part = part[step]
+        except (KeyError, IndexError, TypeError):  # a $ref leads away from here; no model has one
+            break
+    return replace(fault, hint=why) if why and fault.hint is None else fault
+
+
+def fits(schema: Mapping[str, Any], value: Any) -> bool:
+    """Whether `value` keeps to `schema`."""
+    return bool(validator(id(schema), _Held(schema)).is_valid(value))
 
 
 class _Held:
@@ -56,17 +79,8 @@ class _Held:
         return isinstance(other, _Held) and other.schema is self.schema
 
 
-def _combinations(_: Any, allowed: Sequence[Sequence[str]], media: Any, __: Any) -> Iterator[ValidationError]:
-    if (
-        isinstance(media, dict)
-        and not set(media) - {role for one in allowed for role in one}
-        and set(media) not in [set(one) for one in allowed]
-    ):
-        yield ValidationError("combination")
-
-
 _extend: Any = jsonschema.validators.extend
-_Judge = _extend(Draft202012Validator, {"x-combinations": _combinations})
+_Judge = _extend(Draft202012Validator, KEYWORDS)
 
 
 @lru_cache(maxsize=512)
@@ -76,6 +90,11 @@ def validator(_key: int, held: _Held) -> Any:
 
 def _worded(error: _Error) -> Iterable[Fault]:
     path = tuple(error.absolute_path)
+    if isinstance(error, Broken):
+        at = (
+            path[:-1] if error.code == "E102" else (*path, error.key) if error.key else path
+        )  # what is missing, is so at its parent
+        return [Fault(code=error.code, path=at, message=error.message, hint=error.hint, of_key=bool(error.key))]
     if "propertyNames" in error.relative_schema_path:
         return [_named(path, error)]  # it is about the key, whatever rule it breaks
     match error.validator:
@@ -89,10 +108,10 @@ def _worded(error: _Error) -> Iterable[Fault]:
             return [
                 Fault(code="E103", path=path, message=f"must be {_types(error.validator_value)}, not {shown(error.instance)}")
             ]
+        case "dependentRequired":
+            return [_dependent(path, error)]
         case "anyOf" | "oneOf":
             return _alternatives(path, error)
-        case "x-combinations":
-            return [_combination(path, error)]
         case _:
             return [_limit(path, error)]
 
@@ -132,6 +151,12 @@ def _not_allowed(path: tuple[str | int, ...], error: _Error) -> Fault:
     return Fault(code="E104", path=path, message=message, hint=suggestion(str(error.instance), [str(item) for item in allowed]))
 
 
+def _dependent(path: tuple[str | int, ...], error: _Error) -> Fault:
+    key = next(key for key, needs in error.validator_value.items() if key in error.instance and set(needs) - set(error.instance))
+    lacking = [name for name in error.validator_value[key] if name not in error.instance]
+    return Fault(code="E307", path=(*path, key), message=f"{key} goes only together with {' and '.join(lacking)}", of_key=True)
+
+
 def _limit(path: tuple[str | int, ...], error: _Error) -> Fault:
     value, limit = error.instance, error.validator_value
     words = {
@@ -146,9 +171,9 @@ def _limit(path: tuple[str | int, ...], error: _Error) -> Fault:
         "minProperties": "must not be empty",
         "pattern": f"{shown(value)} has the wrong form",
         "multipleOf": f"{shown(value)} must be a multiple of {limit}",
+        "maxContains": f"has more than {limit} of a kind of which {limit} at most may be",
         "uniqueItems": "has the same item twice",
         "not": f"{shown(value)} is not allowed here",
-        "dependentRequired": "goes only together with another key",
     }
     hint = error.schema.get("description") if error.validator == "pattern" and isinstance(error.schema, dict) else None
     code = "E106" if error.validator == "pattern" else "E105"
@@ -181,15 +206,6 @@ def _alternatives(path: tuple[str | int, ...], error: _Error) -> list[Fault]:
 
 def _is_about_type(inner: _Error, outer: _Error) -> bool:
     return inner.validator == "type" and list(inner.absolute_path) == list(outer.absolute_path)
-
-
-def _combination(path: tuple[str | int, ...], error: _Error) -> Fault:
-    hint = "these go together: " + "; ".join(" + ".join(one) for one in error.validator_value)
-    given = list(error.instance)
-    if not given:
-        return Fault(code="E102", path=path[:-1], message='"media" is missing', hint=hint)
-    message = f"{' + '.join(given)} do not go together" if len(given) > 1 else f"{given[0]} alone is not enough"
-    return Fault(code="E307", path=path, message=message, hint=hint)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str | None:

@@ -1,13 +1,10 @@
-"""Files up (temporary upload or inline) and renders down: beside, checked, then in place under their final name."""
+"""A render's link → its file: fetched beside, checked, then in place under its final name."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import mimetypes
 import os
 import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,89 +12,12 @@ from typing import Any
 
 import anyio.to_thread
 
-from runner.assets import Medium
 from runner.client import Client
-from runner.errors import ProviderError, TakeError, Unreachable
+from runner.errors import TakeError, Unreachable
 from runner.journal import sync_folder
 from runner.probe import ProbeError, check_video
-from runner.wire import Reply, Request, error_of, pick
 
-_POLICY = {"upload_dir", "upload_host", "oss_access_key_id", "signature", "policy", "x_oss_object_acl", "x_oss_forbid_overwrite"}
 MOST_RENDER = 4 * 1024**3  # bytes; a 30 s 1080P render has some tens of MB
-
-
-class Uploads:
-    """Makes local media readable for one provider account; each file and model is sent once a run."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self._urls: dict[tuple[str, str], str] = {}
-        self._one: dict[tuple[str, str], anyio.Lock] = {}
-
-    async def url(self, medium: Medium, model: str) -> str:
-        """What the request says for a medium: its URL as written, a data: URI, or an `oss://` link just made."""
-        if medium.path is None:
-            return medium.value
-        key = (medium.identity, model)
-        async with self._one.setdefault(key, anyio.Lock()):
-            if key not in self._urls:
-                self._urls[key] = await self._made(medium, model)
-        return self._urls[key]
-
-    async def _made(self, medium: Medium, model: str) -> str:
-        spec = self.client.provider.spec["media"]
-        data = await anyio.to_thread.run_sync(_read, medium)
-        if spec["upload"] == "native":
-            return await self._native(medium, model, data)
-        if spec.get("data_uri", {}).get("images") and medium.probe and medium.probe.kind == "image":
-            kind = mimetypes.types_map.get(f".{medium.probe.format}", f"image/{medium.probe.format}")
-            return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-        name = self.client.provider.name
-        raise TakeError(
-            f"{name} takes no local file for {medium.role}", code="NoUpload", hint="put it on the web and give its URL"
-        )
-
-    async def _native(self, medium: Medium, model: str, data: bytes) -> str:
-        """Alibaba's temporary storage: a policy, a form, an `oss://` key (48 h, this model and account only)."""
-        path = self.client.provider.spec.get("upload", {}).get("path", "/uploads")
-        reply = await self.client.ask(Request(method="GET", path=path, query={"action": "getPolicy", "model": model}))
-        policy = pick(reply.data(), "/data")
-        if reply.status != 200 or not isinstance(policy, dict) or not policy.keys() >= _POLICY:
-            raise self._failed("the provider gave no upload policy", reply)
-        # Two files of one name under one policy collide, so every name is new.
-        name = f"{uuid.uuid4().hex[:12]}{Path(medium.value).suffix.lower()}"
-        key = f"{policy['upload_dir']}/{name}"
-        fields = {
-            "OSSAccessKeyId": policy["oss_access_key_id"],
-            "Signature": policy["signature"],
-            "policy": policy["policy"],
-            "key": key,
-            "x-oss-object-acl": policy["x_oss_object_acl"],
-            "x-oss-forbid-overwrite": policy["x_oss_forbid_overwrite"],
-            "success_action_status": "200",
-        }
-        reply = await self.client.post_form(str(policy["upload_host"]), fields, (name, data))
-        if reply.status != 200:
-            raise self._failed(f'"{medium.value}" could not be uploaded', reply)
-        return f"oss://{key}"
-
-    def _failed(self, what: str, reply: Reply) -> ProviderError:
-        code, message = error_of(self.client.provider, reply)
-        said = f"{code} {message}".strip() or f"HTTP {reply.status}"
-        return ProviderError(f"{what}: {said}", code=code or f"HTTP{reply.status}", status=reply.status)
-
-
-def _read(medium: Medium) -> bytes:
-    """The file's bytes, if they are still those that were checked."""
-    try:
-        data = medium.path.read_bytes() if medium.path else b""
-    except OSError as error:
-        raise TakeError(f'"{medium.value}" cannot be read any more: {error.strerror}', code="MediaGone") from error
-    if f"sha256:{hashlib.sha256(data).hexdigest()}" != medium.identity:
-        raise TakeError(
-            f'"{medium.value}" has changed since it was checked', code="MediaChanged", retryable=True, hint="run again"
-        )
-    return data
 
 
 class LinkDead(TakeError):
@@ -112,10 +32,10 @@ class Fetched:
     facts: Mapping[str, Any]
 
 
-async def fetch(client: Client, url: str, part: Path) -> Fetched:
+async def fetch(client: Client, url: str, part: Path, *, headers: Mapping[str, str] | None = None, key: bool = False) -> Fetched:
     """Stream a render to `part`, check its length and that it decodes. Raises LinkDead, TakeError, Unreachable."""
-    async with client.download(url) as response:
-        if response.status_code in {401, 403, 404, 410}:
+    async with client.download(url, headers=headers, key=key) as response:
+        if response.status_code in {400, 401, 403, 404, 410}:
             raise LinkDead(f"the link answers HTTP {response.status_code}", code="LinkDead", retryable=True)
         if response.status_code != 200:
             raise Unreachable(f"the link answers HTTP {response.status_code}", sent=True)

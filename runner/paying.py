@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import anyio
 
-from runner import reconcile, wire
+from runner import answers, reconcile, wire
+from runner.answers import Accepted, Doubt, Refusal
 from runner.errors import Unreachable
 from runner.plan import Step
 from runner.shots import Shot
-from runner.wire import Accepted, Doubt, Refusal
 from runner.work import Account, Work, new_attempt
 
 PATIENCE = 600.0  # seconds of refusals ("not now") that a take bears in one run
@@ -60,9 +60,9 @@ async def _once(
     with work.paid_moment():  # a reply on its way is waited for, at most the grace
         seed = work.intend(step, shot, account, attempt)  # on disk before the request leaves
         body = wire.body(shot, seed=seed, urls=urls)
-        request = wire.submit(account.client.provider, shot, body, take=step.take)
+        request = wire.submit(account.client.provider, shot, body, take=step.take, attempt=attempt)
         try:
-            outcome = wire.read_submit(
+            outcome = answers.read_submit(
                 account.client.provider, await account.client.submit(request)
             )  # one POST, no retries below
         except Unreachable as error:

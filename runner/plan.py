@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from runner import lock as locks
-from runner import money
+from runner import tariff
 from runner.catalog import Provider
 from runner.clock import epoch
 from runner.lock import Entry, Lock
@@ -187,7 +187,7 @@ def _base(shot: Shot, provider: Provider, key: str, *, seed: int | None) -> Step
         path=shot.take_path(locks.number_of(key)),
         seed=seed,
         seconds=shot.seconds,
-        cost=price(shot, provider),
+        cost=tariff.expected(shot, provider),
         fingerprint=shot.fingerprint,
     )
 
@@ -279,15 +279,3 @@ def _flat(request: Mapping[str, Any]) -> dict[str, Any]:
     for part in ("media", "parameters"):
         flat.update({f"{part}.{name}": value for name, value in request.get(part, {}).items()})
     return flat
-
-
-def price(shot: Shot, provider: Provider) -> Money | None:
-    """What one take is expected to cost; None where nobody says."""
-    if provider.free:
-        return Money(micros=0, currency="USD", basis="free")
-    listed = provider.price(shot.model)
-    per_second = listed.per_second.get(shot.tier or "") if listed else None
-    if listed is None or per_second is None or shot.seconds is None or shot.unchecked:
-        return None
-    basis = f"{per_second} {listed.currency} a second, {listed.date}{'' if listed.verified else ', unverified'}"
-    return Money(micros=money.times(per_second, shot.seconds), currency=listed.currency, basis=basis)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -62,7 +62,7 @@ def choose(known: Catalog, said: Mapping[str, Any], environ: Mapping[str, str]) 
     for name, provider in providers.items():
         url = environ.get(f"{name.upper().replace('-', '_')}_BASE_URL")
         if url and "base_url" not in said.get(name, {}):
-            providers[name] = catalog.provider_of({**provider.spec, "base_url": url.rstrip("/")})
+            providers[name] = catalog.provider_of({**provider.spec, "base_url": url.rstrip("/"), "fallback_urls": []})
     faults += [fault for name in said if name in providers for fault in _address(name, providers[name])]
     return Chosen(providers=providers, faults=tuple(faults))
 
@@ -84,7 +84,12 @@ def _laid(spec: Mapping[str, Any], name: str, override: Mapping[str, Any]) -> tu
     faults = []
     if "workspace" in override and not _WORKSPACE.fullmatch(str(override["workspace"])):
         faults.append(Fault(code="E106", path=(name, "workspace"), message=f'"{override["workspace"]}" is not a workspace id'))
-    result["base_url"] = _base_url(spec, override)
+    result["base_url"], region_faults = _base_url(spec, name, override)
+    faults += region_faults
+    if result["base_url"] != spec.get("base_url"):
+        result["fallback_urls"] = []
+    if "media_encoding" in override:
+        result["media"] = {**spec["media"], "encoding": override["media_encoding"], "encoding_by_model": {}}
     if spec.get("free") and result["base_url"] and not is_loopback(result["base_url"]):
         message = "the studio lives on this machine only"
         faults.append(
@@ -120,11 +125,26 @@ def _laid(spec: Mapping[str, Any], name: str, override: Mapping[str, Any]) -> tu
     return result, faults
 
 
-def _base_url(spec: Mapping[str, Any], override: Mapping[str, Any]) -> str | None:
+def _base_url(spec: Mapping[str, Any], name: str, override: Mapping[str, Any]) -> tuple[str | None, list[Fault]]:
+    """Where the manifest wants to go: an address of its own, or the host of a region, with or without a workspace."""
     if "base_url" in override:
-        return str(override["base_url"]).rstrip("/")
-    url = spec.get("regions", {}).get(override.get("region", spec.get("region")), spec.get("base_url"))
-    return url.replace("{workspace}", str(override.get("workspace", ""))) if url else None
+        return str(override["base_url"]).rstrip("/"), []
+    regions, region = spec.get("regions", {}), override.get("region", spec.get("region"))
+    if not {"region", "workspace"} & override.keys():
+        return spec.get("base_url"), []
+    hosts = regions.get(region)
+    if hosts is None:
+        hint = judge.suggestion(str(region), regions) if regions else None
+        key = "region" if "region" in override else "workspace"
+        message = f'{name} has no region "{region}"' if regions else f"{name} has no regions and no workspaces"
+        return spec.get("base_url"), [Fault(code="E106", path=(name, key), message=message, hint=hint)]
+    if "workspace" in override:
+        return hosts["workspace"].replace("{workspace}", str(override["workspace"])), []
+    if "shared" not in hosts:
+        hint = f"add workspace: under providers: {name}:"
+        fault = Fault(code="E106", path=(name, "region"), message=f"region {region} has workspace hosts only", hint=hint)
+        return spec.get("base_url"), [fault]
+    return hosts["shared"], []
 
 
 def _address(name: str, provider: Provider) -> list[Fault]:
@@ -163,14 +183,21 @@ def is_trusted(provider: Provider, trust: tuple[str, ...]) -> bool:
     built_in = {one.env: one for one in own.values() if one.env}
     parts = urlsplit(provider.base_url)
     host = (parts.hostname or "").lower()
+    if parts.scheme != "https" and not is_loopback(provider.base_url):
+        return False  # nobody's word lets a key travel unencrypted
     if provider.env in built_in:
         if is_loopback(provider.base_url):
             return True
-        if any(_matches(host, pattern) for pattern in built_in[provider.env].hosts) and parts.scheme == "https":
+        if any(_matches(host, pattern) for pattern in built_in[provider.env].hosts):
             return True
     return any(
         said in {f"{provider.env}={host}", f"{provider.env}={host}:{parts.port}"} for said in (one.strip() for one in trust)
     )
+
+
+def trusted_urls(provider: Provider, trust: tuple[str, ...]) -> list[str]:
+    """Those of its addresses that the key may go to."""
+    return [url for url in provider.base_urls if is_trusted(replace(provider, base_url=url), trust)]
 
 
 def _matches(host: str, pattern: str) -> bool:

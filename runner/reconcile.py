@@ -16,13 +16,13 @@ from typing import Any
 
 import anyio
 
-from runner import wire
+from runner import answers, wire
+from runner.answers import Reply
 from runner.client import jittered
 from runner.clock import epoch, stamp
 from runner.errors import Unreachable
 from runner.lock import Lock
 from runner.watching import ask
-from runner.wire import Reply, Request
 from runner.work import Account, Work
 
 WINDOW = 120.0  # seconds around the intent
@@ -155,7 +155,7 @@ async def _look(account: Account, rows: Sequence[Row], prompts: dict[str, str | 
         if row.task_id in prompts:
             continue
         reply = await ask(account, row.task_id)
-        status = wire.read_query(account.client.provider, reply) if reply else None
+        status = answers.read_query(account.client.provider, reply) if reply else None
         if status is None:
             blanks[row.task_id] += 1
             if blanks[row.task_id] >= _BLANKS:
@@ -191,12 +191,12 @@ async def _rows(work: Work, account: Account, spec: Mapping[str, Any], takes: Se
     for start, end in spans:
         for page in range(1, _MOST_PAGES + 1):
             reply = await _page(account, spec, start, end, page)
-            listed = wire.pick(reply.data(), spec["rows"]) if reply and reply.status == 200 else None
+            listed = answers.pick(reply.data(), spec["rows"]) if reply and reply.status == 200 else None
             if reply is None or not isinstance(listed, list):
                 return None
             ahead = _ahead(reply, work.now())
             rows += [row for row in (_row(spec, item, ahead) for item in listed) if row]
-            total = wire.pick(reply.data(), "/total_page")
+            total = answers.pick(reply.data(), "/total_page")
             if not listed or (isinstance(total, int) and page >= total):
                 break
     owned = _owned(work)
@@ -214,7 +214,7 @@ async def _page(account: Account, spec: Mapping[str, Any], start: float, end: fl
         "page_size": str(spec.get("page_size", 10)),
     }
     try:
-        return await account.client.ask(Request(method="GET", path=spec["path"], query=query))
+        return await account.client.ask(wire.listing(account.client.provider, query))
     except Unreachable:
         return None
 
@@ -224,10 +224,10 @@ def _compact(at: float) -> str:
 
 
 def _row(spec: Mapping[str, Any], item: Any, ahead: float) -> Row | None:
-    task_id, model, created = (wire.pick(item, spec[name]) for name in ("task_id", "model", "created"))
+    task_id, model, created = (answers.pick(item, spec[name]) for name in ("task_id", "model", "created"))
     if not task_id or not isinstance(created, (int, float)):
         return None
-    key = wire.pick(item, spec["key_id"]) if "key_id" in spec else None
+    key = answers.pick(item, spec["key_id"]) if "key_id" in spec else None
     return Row(task_id=str(task_id), model=str(model), created=created / 1000 - ahead, key=None if key is None else str(key))
 
 

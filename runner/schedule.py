@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import anyio
 
 from runner import fetching, media, paying, reconcile, watching
+from runner.answers import Status
 from runner.errors import CallsheetError, Refused, TakeError
 from runner.lock import Entry
 from runner.lockfile import FOLD_EVERY
 from runner.plan import Step, is_current
 from runner.shots import Shot
-from runner.wire import Status
 from runner.work import GRACE, Account, Work
 
 _AHEAD = 4  # takes that make their media ready before there is a slot for them
@@ -204,8 +204,7 @@ class _Road:
         """A take from its media to its file, tried again where that is free and can help."""
         work, account, shot = self.work, self._account(step), self.work.shots[step.shot]
         try:
-            urls = {medium.value: await account.uploads.url(medium, shot.model_name) for medium in shot.media}
-            status = await self._held(step, shot, account, urls)
+            status = await self._held(step, shot, account, await self._media(shot, account))
         finally:
             if ahead:
                 ahead.release()
@@ -214,22 +213,35 @@ class _Road:
 
     async def _held(self, step: Step, shot: Shot, account: Account, urls: dict[str, str]) -> Status | None:
         """What needs a slot: submitted and watched, again while the failure is free and can be helped."""
-        work = self.work
+        work, renewed = self.work, False
         while True:
             async with _slot(account):
                 if account.closed:
                     return None
+                end, status = "over", None
                 async with work.equal(step, shot):
                     task_id = await paying.pay(work, account, step, shot, urls)
-                if task_id is None:
-                    self._failed = True
-                    return None
-                end, status = await watching.watch(work, account, step.take, first=account.client.provider.pace("first"))
+                if task_id is not None:
+                    end, status = await watching.watch(work, account, step.take, first=account.client.provider.pace("first"))
             if end == "rendered":
                 return status
+            if end == "over" and not renewed and self._are_dead(step, shot, account):
+                urls, renewed = await self._media(shot, account), True
+                continue
             self._failed = self._failed or end == "over"
-            if end == "waiting" or not self._may_retry(step):
+            if end == "waiting" or task_id is None or not self._may_retry(step):
                 return None
+
+    async def _media(self, shot: Shot, account: Account) -> dict[str, str]:
+        """What the request says for each medium, by its written value."""
+        return {medium.value: await account.uploads.url(medium, shot.model_name) for medium in shot.media}
+
+    def _are_dead(self, step: Step, shot: Shot, account: Account) -> bool:
+        """Whether the take failed, unbilled, because its uploaded media could no longer be read: then they go up again."""
+        entry = self.work.entry(step.take)
+        if entry.state != "failed" or entry.error.get("billed") or self.work.stopping or not self._is_wanted(step):
+            return False
+        return account.uploads.forget(shot.media, shot.model_name, str(entry.error.get("code")))
 
     def _never_arrived(self, step: Step) -> bool:
         return bool(self.work.entry(step.take).error.get("refused")) and self.work.options.submit and self._is_wanted(step)

@@ -55,16 +55,25 @@ class Shot:
     @property
     def seconds(self) -> float | None:
         """Seconds of video asked for; None where the model decides."""
-        asked = self.wired.get("duration", self.model.parameters.get("duration", {}).get("default"))
+        asked = self.wired.get("duration", self.model.parameters.get("duration", {}).get("default", 0))
+        if asked == 0 and "length_from" in self.model.about:
+            return self._length_of(self.model.about["length_from"])
         return float(asked) if isinstance(asked, (int, float)) and asked > 0 else None
+
+    def _length_of(self, role: str) -> float | None:
+        """Seconds of the medium that the video follows; None for one that is not here."""
+        most = float(self.model.about.get("length_most", "inf"))
+        lengths = (medium.probe.seconds for medium in self.media if medium.role == role and medium.probe)
+        found = next(lengths, None)
+        return None if found is None else min(found, most)
 
     @property
     def tier(self) -> str | None:
         """The resolution tier that prices go by: `480P`, `720P`, `1080P`."""
         parameters = self.model.parameters
         if "size" in parameters:
-            size = self.wired.get("size", parameters["size"].get("default"))
-            return next((tier for tier, sizes in parameters["size"].get("x-tiers", {}).items() if size in sizes), None)
+            size, tiers = self.wired.get("size", parameters["size"].get("default")), parameters["size"].get("x-tiers", {})
+            return next((tier for tier, sizes in tiers.items() if size in sizes or len(tiers) == 1), None)
         tier = self.wired.get("resolution", parameters.get("resolution", {}).get("default"))
         return str(tier) if tier else None
 
@@ -172,7 +181,7 @@ def size_of(model: Model, resolution: str | None, ratio: str | None) -> str | No
     """`resolution` and `ratio` → the `size` that a model with a size list means by them; None where it has none."""
     field = model.parameters["size"]
     tiers: Mapping[str, list[str]] = field.get("x-tiers", {})
-    default = str(field.get("default", ""))
+    default = str(field.get("default") or field["enum"][0])
     home = next((tier for tier, sizes in tiers.items() if default in sizes), None)
     sizes = tiers.get(resolution or home or "", [])
     wanted = _shape(ratio.replace(":", "*")) if ratio else _shape(default)

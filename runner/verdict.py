@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from runner import judge
-from runner.catalog import Model
+from runner.catalog import Model, Provider
 from runner.judge import Fault
 from runner.stack import Stack
+
+_CJK = re.compile(r"[\u3000-\u303f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]")
 
 
 def tell(
     stack: Stack,
     model: Model,
+    provider: Provider,
     *,
     texts: Mapping[str, str],
-    roles: Iterable[str],
+    media: Mapping[str, Any],
     parameters: Mapping[str, Any],
     unchecked: Mapping[str, Any],
 ) -> None:
-    """Note everything that the model would refuse, and what its server would cut without a word."""
-    media = dict.fromkeys(roles, "")
+    """Note everything that the model would refuse, what its server would cut without a word, and what is not sure.
+
+    `media` is by role as the model files know it: an empty text, references as a list of `{KIND: ""}`.
+    """
     instance = {**texts, **({"media": media} if media or model.roles else {}), "parameters": dict(parameters)}
     for fault in judge.faults(model.schema, instance):
-        if not (fault.path[:1] == ("media",) and fault.of_key):  # unknown roles have been told of, with a better hint
+        if not (fault.path[:1] == ("media",) and fault.code == "E101"):  # unknown roles have been told of, with a better hint
             stack.note(_worded(model, fault), *fault.path, of_key=fault.of_key)
     for name, text in texts.items():
         limit = model.schema["properties"].get(name, {}).get("x-cut-at")
-        if limit and len(text) > limit:
-            message = f"{name} has {len(text)} characters, {model.id} cuts it at {limit}"
+        counted = length(text, model.schema["properties"].get(name, {}).get("x-cjk-counts", 1))
+        if limit and counted > limit:
+            twice = " (a Chinese one counts twice)" if counted != len(text) else ""
+            message = f"{name} has {counted} characters{twice}, {model.id} cuts it at {limit}"
             stack.note(Fault(code="W101", path=(), message=message, hint="shorten it"), name)
     _tell_unchecked(stack, model, unchecked)
+    seen = {**instance, **({"region": provider.region} if provider.region else {})}
+    for rule in model.schema.get("x-warnings", ()):
+        if judge.fits(rule["if"], seen):
+            fault = Fault(code="W304", path=(), message=rule["says"], hint=rule.get("hint"))
+            stack.note(fault, *rule.get("at", "").split("/")[1:])
+    if not provider.free and (retired := model.about.get("retirement")):
+        message = f"{model.id} may be gone since {retired['date']} ({retired['confidence']})"
+        stack.note(Fault(code="W301", path=(), message=message, hint=retired.get("note")), "model")
+
+
+def length(text: str, cjk: int) -> int:
+    """Characters as the service counts them; `cjk` is what a Chinese one counts."""
+    return len(text) if cjk == 1 else sum(cjk if _CJK.match(char) else 1 for char in text)
 
 
 def _worded(model: Model, fault: Fault) -> Fault:
     """The fault with the model's name in it."""
-    last = fault.path[-1] if fault.path else ""
+    last = next((part for part in reversed(fault.path) if isinstance(part, str)), "")
     match fault.code:
         case "E101":
             what = "parameter " if fault.path[0] == "parameters" else ""
@@ -44,6 +65,8 @@ def _worded(model: Model, fault: Fault) -> Fault:
         case "E102":
             lacking = fault.message.split('"')[1]
             return Fault(code="E306", path=(), message=f"{model.id} needs {lacking}", hint=fault.hint)
+        case "E306" | "E307":
+            return Fault(code=fault.code, path=(), message=fault.message, hint=fault.hint)
         case code if fault.path:
             joint = ": " if fault.message.startswith('"') else " "
             return Fault(code=code, path=(), message=f"{last}{joint}{fault.message}", hint=fault.hint)

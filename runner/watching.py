@@ -7,14 +7,13 @@ from typing import Literal
 
 import anyio
 
-from runner import money, wire
+from runner import answers, tariff, wire
+from runner.answers import Reply, Status
 from runner.catalog import Provider, is_loopback
 from runner.client import jittered
 from runner.clock import epoch
 from runner.errors import ProviderError, Unreachable
 from runner.lock import Entry
-from runner.money import Money
-from runner.wire import Reply, Status
 from runner.work import Account, Work
 
 End = Literal["rendered", "over", "waiting"]
@@ -31,23 +30,29 @@ async def watch(work: Work, account: Account, take: str, *, first: float) -> tup
     if entry.attempt is None or entry.attempt.task_id is None:
         raise ProviderError(f"{take} has no task to watch")
     provider = account.client.provider
-    stranger = is_strange(account, entry)
+    stranger, model = is_strange(account, entry), work.manifest.catalog.models.get(entry.model or "")
     began, unknown_since, word, denied = anyio.current_time(), None, None, 0
     pause = first
+    every = provider.pace("every") if provider.is_loopback else max(provider.pace("every"), provider.pace("floor"))
     while True:
         await anyio.sleep(jittered(pause))
         reply = await ask(account, entry.attempt.task_id)
-        status = wire.read_query(provider, reply) if reply else None
-        pause = max(provider.pace("every"), provider.pace("floor"), min(wire.retry_after(reply) or 0, LONGEST) if reply else 0)
+        status = answers.read_query(provider, reply, model) if reply else None
+        pause = max(every, min(answers.retry_after(provider, reply) or 0, LONGEST) if reply else 0)
         denied = denied + 1 if reply and reply.status in {401, 403} else 0
         if denied >= _DENIALS:
             work.tell(
                 "waiting", take=take, reason=f"the key is not let in (HTTP {reply.status if reply else 0}); the task goes on"
             )
             return "waiting", None
+        if status and status.stop:
+            work.tell("waiting", take=take, reason=f"asking is useless: {status.stop}; the task goes on")
+            return "waiting", None
         if status and status.word != word:
             word = status.word
             work.tell("status", take=take, attempt=entry.attempt.id, word=word)
+            if status.kind is None:
+                work.tell("waiting", take=take, reason=f'"{word}" is no word that its profile knows; asking on')
         match status.kind if status else None:
             case "succeeded" if status and (status.url or "content" in provider.spec["result"]):
                 rendered(work, provider, take, status)
@@ -75,7 +80,8 @@ def is_strange(account: Account, entry: Entry) -> bool:
     attempt = entry.attempt
     if attempt is None or attempt.account is None:
         return False
-    moved = not account.client.provider.free and not is_loopback(account.client.base_url) and attempt.host != account.client.host
+    here = account.client
+    moved = not here.provider.free and not is_loopback(here.base_url) and attempt.host not in here.hosts
     return attempt.account != account.name or moved
 
 
@@ -86,7 +92,7 @@ async def ask(account: Account, task_id: str) -> Reply | None:
     except Unreachable:
         return None
     if reply.status == 429:
-        account.client.queries.hold(min(wire.retry_after(reply) or 1.0, LONGEST))
+        account.client.queries.hold(min(answers.retry_after(account.client.provider, reply) or 1.0, LONGEST))
     return reply
 
 
@@ -100,7 +106,8 @@ def rendered(work: Work, provider: Provider, take: str, status: Status) -> None:
     entry = work.entry(take)
     if entry.attempt is None or entry.state != "submitted":
         return  # a render that is only fetched again
-    cost = charged(work, provider, entry, status)
+    model = work.manifest.catalog.models.get(entry.model or "")
+    cost = tariff.charged(provider, model, entry, status.usage)
     work.ledger.note(
         "rendered",
         take=take,
@@ -133,17 +140,3 @@ def lost(work: Work, take: str) -> None:
     error = {"code": "Lost", "message": message, "retryable": False, "billed": True}
     work.ledger.note("lost", take=take, attempt=attempt.id, error=error)
     work.tell("lost", take=take, attempt=attempt.id, message=message)
-
-
-def charged(work: Work, provider: Provider, entry: Entry, status: Status) -> Money | None:
-    """What the task cost, by the usage in the reply; by the plan's own figure where the reply says nothing."""
-    reserved = entry.attempt.reserved if entry.attempt else None
-    if provider.free:
-        return Money(micros=0, currency="USD", basis="free")
-    model = work.manifest.catalog.models.get(entry.model or "")
-    listed = provider.price(model) if model else None
-    seconds = next((status.usage[name] for name in ("duration", "video_duration") if name in status.usage), None)
-    tier = f"{status.usage.get('SR')}P"
-    if listed is None or not isinstance(seconds, (int, float)) or tier not in listed.per_second:
-        return reserved
-    return Money(micros=money.times(listed.per_second[tier], seconds), currency=listed.currency, basis="usage")

@@ -19,10 +19,10 @@ from runner.clock import stamp
 from runner.errors import Refused
 from runner.lock import Entry
 from runner.lockfile import Ledger
-from runner.media import Uploads
 from runner.plan import Plan, Step
 from runner.shots import Manifest, Shot
 from runner.slots import Slots
+from runner.uploads import Uploads
 
 GRACE = 10.0  # seconds that a reply on its way is waited for after the first Ctrl-C
 Event = Mapping[str, Any]

@@ -16,8 +16,8 @@ import av
 from PIL import Image
 
 from runner import catalog
+from runner.answers import Reply
 from runner.errors import Unreachable
-from runner.wire import Reply
 
 
 def mp4() -> bytes:
@@ -68,6 +68,10 @@ class Service:
         self.most = 0
         self.download_seconds = 0.0
         self.fetched = []
+
+    @property
+    def hosts(self):
+        return frozenset({self.host})
 
     @classmethod
     def resumed(cls, earlier):
@@ -137,7 +141,7 @@ class Service:
         }
 
     @asynccontextmanager
-    async def download(self, url, headers=None):
+    async def download(self, url, *, headers=None, key=False):
         self.fetched.append(url)
         await anyio.sleep(self.download_seconds)
         yield Link()

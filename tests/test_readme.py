@@ -9,6 +9,7 @@ import pytest
 
 import runner
 from runner.cli import VERBS
+from runner.outputs import catalogue
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,6 +26,10 @@ def test_its_manifest_passes(tmp_path):
 
 def test_every_verb_is_in_it():
     assert [verb for verb in VERBS if f"`callsheet {verb}" not in TEXT] == []
+
+
+def test_its_tables_are_what_the_catalogue_gives():
+    assert catalogue.renewed(TEXT) == TEXT, f"the catalogue has moved on; write the tables anew: {catalogue.COMMAND}"
 
 
 def test_the_first_commands_set_up_by_themselves():

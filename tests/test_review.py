@@ -201,4 +201,5 @@ def test_the_key_goes_to_own_hosts_loopback_and_what_the_user_trusts_only():
     assert providers.is_trusted(at("http://127.0.0.1:1/api/v1"), ())
     assert not providers.is_trusted(at("https://maas.aliyuncs.com.evil.example/api/v1"), ())
     assert not providers.is_trusted(at("https://gateway.example/api/v1"), ("OTHER=gateway.example",))
+    assert not providers.is_trusted(at("http://gateway.example/api/v1"), ("DASHSCOPE_API_KEY=gateway.example",)), "plain http"
     assert providers.is_trusted(at("https://gateway.example/api/v1"), ("DASHSCOPE_API_KEY=gateway.example",))

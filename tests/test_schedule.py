@@ -14,8 +14,8 @@ from runner import schedule
 from runner.budget import Caps
 from runner.errors import Unreachable
 from runner.lockfile import Ledger, held
-from runner.media import Uploads
 from runner.slots import Slots
+from runner.uploads import UploadCache, Uploads
 from runner.work import Account, Options, Work
 from tests.fakes import EPOCH, Service, json_reply
 
@@ -43,8 +43,9 @@ def run(manifest, service, *, slots=3, caps=None, submit=True, clock=None, fail_
 
     async def main():
         began = anyio.current_time()
-        account = Account(client=service, name="fake", slots=Slots(slots), uploads=Uploads(service))
         files = runner.files_of(manifest)
+        uploads = Uploads(service, UploadCache(files.state / "uploads.json", "fake"), lambda: EPOCH)
+        account = Account(client=service, name="fake", slots=Slots(slots), uploads=uploads)
         with held(files):
             ledger = Ledger(files, runner.known(manifest), now=lambda: EPOCH + anyio.current_time())
             plan = runner.decide(manifest, ledger.lock, now=EPOCH)

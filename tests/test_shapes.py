@@ -41,7 +41,7 @@ def test_every_profile_fits_its_schema(provider):
     "model", {model.id: model for model in catalog.load().models.values()}.values(), ids=lambda model: model.id
 )
 def test_every_model_says_where_its_fields_go(model):
-    fields = [model.schema["properties"][name] for name in ("prompt", "negative_prompt")]
+    fields = [rule for name, rule in model.schema["properties"].items() if name not in {"media", "parameters"}]
     for rule in [*fields, *model.roles.values(), *model.parameters.values()]:
         assert rule["x-to"].startswith(("/input/", "/parameters/"))
         assert rule["description"]

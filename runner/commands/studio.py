@@ -9,6 +9,9 @@ import click
 
 from runner.commands import options
 
+# Written out because the studio itself is loaded only when it is served.
+DIALECTS = ("native", "qwencloud", "aisa", "apiyi", "yutoai", "opeai")
+
 
 @click.command("studio")
 @click.option(
@@ -21,24 +24,42 @@ from runner.commands import options
     show_default=True,
     help="Where tasks and renders lie.",
 )
+@click.option(
+    "--dialect",
+    type=click.Choice(DIALECTS),
+    default="native",
+    show_default=True,
+    help="Whose paths, words and errors it speaks; qwencloud is another name for native.",
+)
 @click.option("--seconds", type=click.FloatRange(min=0), default=0.0, metavar="S", help="How long a task takes at least.")
 @click.option(
-    "--fault", "faults", multiple=True, metavar="NAME[:N]", help="Go wrong this way, N times: 429, 500, lost-reply, fail …"
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME[:N]",
+    help="Go wrong this way, N times or always (*): 429, 500, lost-reply, fail …; a NAME that is none lists them all.",
 )
 @options.json_option
-def command(port: int, folder: Path, seconds: float, faults: Sequence[str], as_json: bool) -> None:
-    """Serve the studio on loopback: the native dialect under /api/v1, any key, no cost.
+def command(port: int, folder: Path, dialect: str, seconds: float, faults: Sequence[str], as_json: bool) -> None:
+    """Serve the studio on loopback, in the dialect of any provider: any key, no cost.
+
+    The base URL that it prints is what the provider's <NAME>_BASE_URL takes.
 
     \b
       callsheet studio --port 8787 --seconds 20
       DASHSCOPE_API_KEY=any QWENCLOUD_BASE_URL=http://127.0.0.1:8787/api/v1 callsheet run --provider qwencloud
+
+    \b
+      callsheet studio --port 8788 --dialect apiyi --fault busy:2
+      APIYI_API_KEY=any APIYI_BASE_URL=http://127.0.0.1:8788 callsheet run --provider apiyi
     """
     from runner.studio import Faults, Settings, serve_forever  # the server is loaded only here
 
     def announce(base_url: str) -> None:
         if as_json:
-            options.say_line({"base_url": base_url, "folder": str(folder)})
+            options.say_line({"base_url": base_url, "dialect": dialect, "folder": str(folder)})
         else:
-            click.echo(f"studio at {base_url}, tasks in {folder}; stop it with Ctrl-C")
+            click.echo(f"studio at {base_url}, {dialect} dialect, tasks in {folder}; stop it with Ctrl-C")
 
-    serve_forever(Settings(folder=folder, port=port, seconds=seconds, faults=Faults.parse(list(faults))), announce)
+    settings = Settings(folder=folder, port=port, seconds=seconds, faults=Faults.parse(list(faults)), dialect=dialect)
+    serve_forever(settings, announce)

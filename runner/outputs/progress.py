@@ -39,7 +39,8 @@ def said(event: Mapping[str, Any]) -> str | None:
         case "submitted":
             return f"{take}  submitted  task {event['task_id']}"
         case "saved":
-            return f"{take}  saved      {event['path']} ({mega(event['bytes'])})"
+            but = f"; but {', '.join(event['remarks'])}" if event.get("remarks") else ""
+            return f"{take}  saved      {event['path']} ({mega(event['bytes'])}){but}"
         case "failed":
             again = ", may be tried again" if event.get("retryable") else ""
             return f"{take}  failed     {event['code']}: {event['message']}{again}"

@@ -109,7 +109,8 @@ def detail(take: Mapping[str, Any]) -> str:
     if error:
         return f"{error['code']}: {error['message']}"
     if take["state"] == "saved":
-        return str(take["render"]["path"])
+        remarks = take["render"].get("remarks")
+        return f"{take['render']['path']}{'; but ' + ', '.join(remarks) if remarks else ''}"
     return f"task {attempt['task_id']}" if attempt.get("task_id") else ""
 
 

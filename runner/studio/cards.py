@@ -67,9 +67,12 @@ def _media(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         value = given.get(name)
         yield from ((role, url) for url in (value if isinstance(value, list) else [value]) if isinstance(url, str))
     media = given.get("media")
-    for item in media if isinstance(media, list) else []:
+    for number, item in enumerate(media if isinstance(media, list) else []):
         if isinstance(item, dict) and isinstance(item.get("url"), str):
             yield str(item.get("type")), item["url"]
+        elif isinstance(item, str):
+            # Bare URLs are documented for a model that starts from a picture, and say no more than their order.
+            yield "media" if number else "first_frame", item
 
 
 def _name(url: str) -> str:

@@ -1,4 +1,4 @@
-"""The studio's endpoints for tasks: submit, query, list, cancel, as the service words them."""
+"""The studio's endpoints for tasks: submit, query, list, cancel; errors are raised in the native words."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from runner.studio import replies
+from runner.studio.dialects import dialect_of, moved, new_api
 from runner.studio.families import Family, family_of
-from runner.studio.faults import DOOMS, RATE, REFUSALS, Refusal
+from runner.studio.faults import DOOMS, POLL_REFUSALS, RATE, REFUSALS, SMALL, Refusal
 from runner.studio.lab import Lab
 from runner.studio.links import Signer
 from runner.studio.listing import Unlistable, page_of
-from runner.studio.rules import refusal
+from runner.studio.rules import missing_medium, refusal
 from runner.studio.settings import Settings
 from runner.studio.shelf import Refused, Shelf
 from runner.studio.store import Bill, Store, Task
 from runner.studio.wires import Dropped
 
 _LATE = 3.0  # seconds
+_MOVED = {"result-pointer": "output_video_url", "results-video-url": "results.video_url"}
+_MEDIA = {"media-strings": dict, "media-objects": str}  # the items that these faults do not take
+# Go's words for a text where it wants a number.
+_NO_INTEGER = "json: cannot unmarshal string into Go struct field Parameters.parameters.duration of type int"
 _HTML = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
 
 
@@ -41,11 +46,8 @@ class Rejected(Exception):
         self.headers = headers
 
     @classmethod
-    def by(cls, no: Refusal) -> Rejected:
-        return cls(no.status, no.code, no.message, no.headers)
-
-    def reply(self) -> Response:
-        return JSONResponse(replies.error(self.code, str(self)), self.status, self.headers)
+    def by(cls, no: Refusal, authorization: str = "") -> Rejected:
+        return cls(no.status, no.code, no.message.replace("{authorization}", authorization), no.headers)
 
 
 class Desk:
@@ -54,6 +56,7 @@ class Desk:
     def __init__(self, settings: Settings, store: Store, shelf: Shelf, lab: Lab, signer: Signer) -> None:
         self.settings = settings
         self.faults = settings.faults
+        self.dialect = dialect_of(settings.dialect)
         self.store = store
         self.shelf = shelf
         self.lab = lab
@@ -65,35 +68,60 @@ class Desk:
             return Dropped()
         key = self.key_of(request)
         if name := self.faults.first(REFUSALS):
-            raise Rejected.by(REFUSALS[name])
+            raise Rejected.by(REFUSALS[name], request.headers["authorization"])
         if self.faults.take("html"):
             return HTMLResponse(_HTML, 502)
+        if self.faults.take("redirect"):
+            return RedirectResponse(request.url, 307)
         body = _parsed(await request.body())
         self._check(request, body)
+        if reply := self._instead():
+            return reply
         bill = await run_sync(self._accept, request, body, key)
         if self.faults.take("lost-reply"):
             return Dropped()
         if self.faults.take("slow-reply"):
             await anyio.sleep(_LATE)
-        return JSONResponse(replies.accepted(bill))
+        return JSONResponse({} if self.faults.take("no-id-paid") else replies.accepted(bill))
+
+    def _instead(self) -> Response | None:
+        """What is answered with HTTP 200 though nothing is accepted."""
+        if self.faults.take("no-id"):
+            return JSONResponse({})
+        if self.faults.take("ok-error"):
+            return JSONResponse(new_api("ali_api_error", "InvalidParameter: The parameters are invalid."))
+        return None
 
     async def query(self, request: Request) -> Response:
         self.key_of(request)
         self._count()
         if self.faults.take("poll-drop"):
             return Dropped()
-        if self.faults.take("poll-500"):
-            raise Rejected.by(REFUSALS["500"])
+        if name := self.faults.first(POLL_REFUSALS):
+            raise Rejected.by(POLL_REFUSALS[name])
         if self.faults.take("poll-html"):
             return HTMLResponse(_HTML, 502)
+        if self.faults.take("unsupported-uri"):
+            return unsupported()
+        if self.faults.take("unknown-400"):
+            return JSONResponse(new_api("task_not_exist", "task_not_exist"), 400)
+        reply = self._told(request)
+        return JSONResponse(self.dialect.told(reply) if self.dialect.told else reply)
+
+    def _told(self, request: Request) -> dict[str, Any]:
+        """The task in native words, its link where the model or a fault has it."""
         task_id = request.path_params["task_id"]
         task = self.alive(task_id)
         if task is None or self.faults.take("unknown"):
-            return JSONResponse(replies.unknown(task_id))
-        reply = replies.queried(task, self._link(request, task), family_of(task.bill.model))
+            return replies.unknown(task_id)
+        reply = replies.queried(task, self.link(request, task), family_of(task.bill.model))
+        # A dialect with replies of its own has one place for the link.
+        if task.status == "SUCCEEDED" and not self.dialect.told:
+            fault = self.faults.first(_MOVED)
+            moved(reply["output"], _MOVED[fault] if fault else self.dialect.place(task.bill.model))
         if self.faults.take("odd-word"):
             reply["output"]["task_status"] = _misspelt(task.status)
-        return JSONResponse(reply)
+        return reply
 
     async def list(self, request: Request) -> Response:
         self.key_of(request)
@@ -134,10 +162,17 @@ class Desk:
     def _is_alive(self, task: Task) -> bool:
         return self.settings.clock() - task.bill.at <= self.settings.life
 
-    def _link(self, request: Request, task: Task) -> str:
+    def link(self, request: Request, task: Task) -> str:
+        """Where a query says that the render is."""
+        if self.dialect.landing:
+            return f"{request.url.scheme}://{request.url.netloc}{self.dialect.landing.format(task_id=task.bill.task_id)}"
+        return self.signed(request, task)
+
+    def signed(self, request: Request, task: Task, netloc: str | None = None) -> str:
+        """The link that object storage serves, for as long as the task lives."""
         expires = int((task.ended_at or task.bill.at) + self.settings.life)
         path = self.signer.link(f"/results/{task.bill.task_id}.mp4", expires)
-        return f"{request.url.scheme}://{request.url.netloc}{path}"
+        return f"{request.url.scheme}://{netloc or request.url.netloc}{path}"
 
     def _count(self) -> None:
         """One query more; raises Rejected beyond the rate of the fault `qps`."""
@@ -151,7 +186,7 @@ class Desk:
             raise Rejected.by(RATE)
         self._asked.append(now)
 
-    def _check(self, request: Request, body: Mapping[str, Any]) -> Family:
+    def _check(self, request: Request, body: Mapping[str, Any]) -> None:
         """Raises Rejected for all that the service refuses at once."""
         model = body.get("model")
         if not model or not isinstance(model, str):
@@ -160,19 +195,28 @@ class Desk:
             raise Rejected(400, "BadRequest.EmptyInput", 'Required parameter "input" missing from request.')
         if not isinstance(body.get("parameters", {}), dict):
             raise Rejected(400, "InvalidParameter", "parameters must be an object")
-        if request.headers.get("x-dashscope-async", "").lower() != "enable":
+        if self.dialect.needs_async and request.headers.get("x-dashscope-async", "").lower() != "enable":
             raise Rejected(403, "AccessDenied", "current user api does not support synchronous calls.")
         family = family_of(model)
         if family is None:
             raise Rejected(404, "ModelNotFound", f"Model {model[:100]} does not exist.")
-        if family.path != request.path_params["endpoint"]:
+        if family.path != request.path_params.get("endpoint", family.path):
             raise Rejected(400, "InvalidParameter", f"url error: {model} is served by {family.path}/video-synthesis")
-        if message := refusal(family, body.get("parameters", {})):
+        self._judge(family, body["input"], body.get("parameters", {}))
+
+    def _judge(self, family: Family, given: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+        """Raises Rejected for values that are noticed before a task is made."""
+        if self.dialect.strict_json and isinstance(parameters.get("duration"), str):
+            raise Rejected(400, "BadRequest.IllegalInput", _NO_INTEGER)
+        if self.dialect.early_media and (name := missing_medium(family, given)):
+            raise Rejected(500, "InvalidParameter", f"Field required: input.{name}")
+        if (message := refusal(family, parameters)) and not self.faults.take("late-check"):
             raise Rejected(400, "InvalidParameter", message)
-        return family
 
     def _accept(self, request: Request, body: Mapping[str, Any], key: str) -> Bill:
         resolves = request.headers.get("x-dashscope-ossresourceresolve", "").lower() == "enable"
+        if '"oss://' in json.dumps(body["input"]) and self.faults.take("dead-oss"):
+            raise Rejected(400, "InvalidURL", "the resource has expired")
         try:
             body = {**body, "input": self.shelf.put_away(body["input"], body["model"], resolves=resolves)}
         except Refused as error:
@@ -180,9 +224,21 @@ class Desk:
         take = request.headers.get("x-callsheet-take", "")
         text = json.dumps([take, body], sort_keys=True, separators=(",", ":"))
         request_hash = hashlib.sha256(text.encode()).hexdigest()
-        bill = self.store.accept(body=body, take=take, request_hash=request_hash, key=key, doom=self.faults.first(DOOMS))
+        bill = self.store.accept(body=body, take=take, request_hash=request_hash, key=key, doom=self._doom(body["input"]))
         self.lab.put(bill.task_id)
         return bill
+
+    def _doom(self, given: Mapping[str, Any]) -> str | None:
+        """The fault that an accepted task carries with it."""
+        media = given.get("media")
+        kinds = {type(item) for item in media} if isinstance(media, list) else set()
+        unfit = {name for name, kind in _MEDIA.items() if kind not in kinds}
+        return self.faults.first(name for name in (*DOOMS, SMALL) if name not in unfit)
+
+
+def unsupported() -> Response:
+    """How AIsa answers a query that it cannot read: permanent, though it is a 5xx."""
+    return PlainTextResponse("unsupported uri", 500)
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

@@ -187,17 +187,26 @@ FAMILIES: tuple[Family, ...] = (
         extends=False,
         usage=_STANDARD,
     ),
+    Family(
+        ids=r"video-style-transform",
+        tiers=(),
+        tier=720,
+        fps=24,
+        needs=("video_url",),
+        extends=False,
+        usage=f"{_BOTH} video_count",
+    ),
     # Models newer than this table: nothing of theirs is checked but the path.
     Family(ids=r".*(kf2v|s2v|animate).*", path="image2video", tiers=(), needs=(), usage=f"{_BOTH} video_count"),
     Family(ids=r".*", tiers=(), fps=24, needs=(), usage=f"{_BOTH} video_count"),
 )
 
-_KNOWN = re.compile(r"(?:wan|happyhorse)[A-Za-z0-9._-]{0,80}")  # wanx begins so too
+_KNOWN = re.compile(r"(?:wan|happyhorse)[A-Za-z0-9._-]{0,80}|video-style-transform")  # wanx begins so too
 
 
 @lru_cache(maxsize=256)
 def family_of(model: str) -> Family | None:
-    """What the studio plays `model` as; None for an id that is no Wan or HappyHorse model."""
+    """What the studio plays `model` as; None for an id that is none of the service's video models."""
     if not _KNOWN.fullmatch(model):
         return None
     return next(family for family in FAMILIES if re.fullmatch(rf"(?:{family.ids})(?:-\d{{4}}-\d\d-\d\d)?", model))

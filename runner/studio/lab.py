@@ -8,14 +8,15 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import TakeError
+from runner.studio.dialects import dialect_of
 from runner.studio.families import family_of
-from runner.studio.faults import DOOMS
-from runner.studio.rules import lack
+from runner.studio.faults import DOOMS, SMALL
+from runner.studio.rules import lack, refusal
 from runner.studio.settings import Settings
 from runner.studio.shelf import Shelf
 from runner.studio.store import Store, StoreClosed, Task
@@ -47,6 +48,7 @@ class Lab:
         self.settings = settings
         self.store = store
         self.shelf = shelf
+        self.dialect = dialect_of(settings.dialect)
         self.renders = settings.folder / "renders"
         self._queue: deque[str] = deque()
         self._change = threading.Condition()
@@ -131,26 +133,30 @@ class Lab:
     def _outcome(self, task: Task) -> Made | Failed:
         bill = task.bill
         family = family_of(bill.model)
-        if bill.doom:
+        if bill.doom and bill.doom in DOOMS:
             code, message = DOOMS[bill.doom]
             return Failed(code=code, message=message)
         if family is None:
             return Failed(code="ModelNotFound", message=f"there is no model {bill.model}")
-        if lacking := lack(family, bill.body["input"]):
-            return Failed(code="InvalidParameter", message=lacking)
+        wrong = refusal(family, bill.body.get("parameters", {})) or lack(family, bill.body["input"], strings=self.dialect.strings)
+        if wrong:
+            return Failed(code="InvalidParameter", message=wrong)
         try:
             from runner.studio.cards import card_of  # start-up time
 
             card, usage = card_of(bill, family, self.shelf.find)
+            if bill.doom == SMALL:
+                card = replace(card, width=640, height=360, audio=None)
+                return Made(file=self._render(card, f"small-{bill.hash}"), usage=usage)
             return Made(file=self._render(card, bill.hash), usage=usage)
         except TakeError as error:
             return Failed(code=error.code, message=error.fact)
         except Exception as error:  # noqa: BLE001 - whatever a renderer does, its task must not stay RUNNING for ever
             return Failed(code="InternalError", message=f"the render failed: {type(error).__name__}: {error}")
 
-    def _render(self, card: Card, request_hash: str) -> str:
+    def _render(self, card: Card, name: str) -> str:
         """The name of the file; equal requests share one. Under its name a file is always whole."""
-        final = self.renders / f"{request_hash[:32]}.mp4"
+        final = self.renders / f"{name[:32]}.mp4"
         if final.exists():
             return final.name
         part = self.renders / f"part-{uuid.uuid4().hex}.mp4"

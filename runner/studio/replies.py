@@ -43,7 +43,9 @@ def queried(task: Task, link: str, family: Family | None) -> dict[str, Any]:
         output |= {"video_url": link, **_prompts(task, family)}
         reply["usage"] = task.usage
     if task.status == "FAILED":
-        output |= {"code": task.code, "message": task.message}
+        output |= {"code": task.code, "message": task.message} if task.code else {"message": task.message}
+        if task.bill.doom == "fail-url":
+            output["video_url"] = task.message
     return reply
 
 
@@ -78,7 +80,7 @@ def row(task: Task) -> dict[str, Any]:
         "caller_uid": _ACCOUNT,
         "caller_parent_id": _ACCOUNT,
         "user_api_unique_key": f"apikey:v1:aigc:image2video:video-synthesis:{bill.model}",
-        "code": task.code,
+        "code": task.code or None,
         "message": task.message,
     }
     return {name: value for name, value in facts.items() if value is not None}

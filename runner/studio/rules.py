@@ -17,6 +17,7 @@ _TOGETHER = (
     {"first_clip"},
     {"first_clip", "last_frame"},
 )
+_WORDS = {"prompt", "function"}
 _WAN3_FRAMES = {"first_frame", "last_frame"}
 
 
@@ -51,13 +52,27 @@ def _flag(name: str, parameters: Mapping[str, Any]) -> str | None:
     return None if isinstance(parameters.get(name), bool | None) else f"{name} must be a boolean"
 
 
-def lack(family: Family, given: Mapping[str, Any]) -> str | None:
-    """What is noticed only when the task runs: the service accepts the submit, then answers FAILED, InvalidParameter."""
-    for need in family.needs:
-        if not any(given.get(name) for name in need.split("|")):
-            return f"input.{need.replace('|', ' or input.')} is required"
+def missing_medium(family: Family, given: Mapping[str, Any]) -> str | None:
+    """The name of a medium that no words can stand for and that is not there."""
+    needs = (need.split("|") for need in _missing(family, given))
+    return next((names[0] for names in needs if not _WORDS & set(names)), None)
+
+
+def _missing(family: Family, given: Mapping[str, Any]) -> list[str]:
+    return [need for need in family.needs if not any(given.get(name) for name in need.split("|"))]
+
+
+def lack(family: Family, given: Mapping[str, Any], *, strings: bool = False) -> str | None:
+    """What is noticed only when the task runs: the service accepts the submit, then answers FAILED, InvalidParameter.
+
+    `strings`: the items of `media` may be bare URLs, whose roles nobody can check.
+    """
+    for need in _missing(family, given):
+        return f"input.{need.replace('|', ' or input.')} is required"
     media = given.get("media")
     if not media:
+        return None
+    if strings and isinstance(media, list) and all(isinstance(item, str) for item in media):
         return None
     if not isinstance(media, list) or not all(isinstance(item, dict) and isinstance(item.get("type"), str) for item in media):
         return "input.media must be a list of objects with type and url"

@@ -1,42 +1,34 @@
-"""Settings → a real HTTP server on loopback that speaks the service's own dialect under `/api/v1`."""
+"""Settings → a real HTTP server on loopback that speaks a service's own dialect."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
-from email.utils import formatdate
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import uvicorn
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from runner.errors import UsageError
-from runner.studio import replies
-from runner.studio.counter import Counter, upload_refused
-from runner.studio.desk import Desk, Rejected
+from runner.studio import edge
+from runner.studio.desk import Desk
+from runner.studio.dialects import dialect_of
 from runner.studio.lab import Lab
 from runner.studio.links import Signer
 from runner.studio.settings import Settings
 from runner.studio.shelf import Shelf
 from runner.studio.store import Bill, Store
-from runner.studio.uploads import UploadRefused
 from runner.studio.wires import Protocol
 
 __all__ = ["Settings", "Studio", "create_app", "serve_forever"]
 
 _LOOPBACK = "127.0.0.1"
-_API = "/api/v1"
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -44,12 +36,12 @@ def create_app(settings: Settings) -> Starlette:
 
     Faults that drop connections need the studio's own server: `Studio`.
     """
-    app = Starlette(exception_handlers=_HANDLERS, middleware=_middleware(settings))
+    app = edge.application(settings)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         with ExitStack() as stack:
-            app.router.routes.extend(_routes(await run_sync(_opened, settings, stack)))
+            app.router.routes.extend(edge.routes(await run_sync(_opened, settings, stack)))
             yield
 
     app.router.lifespan_context = lifespan
@@ -61,13 +53,15 @@ class Studio:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._base = dialect_of(settings.dialect).base
         self._stack = ExitStack()
         self._desk: Desk | None = None
         self._port = 0
 
     @property
     def base_url(self) -> str:
-        return f"http://{_LOOPBACK}:{self._port}{_API}"
+        """What a user writes as the provider's base URL."""
+        return f"http://{_LOOPBACK}:{self._port}{self._base}"
 
     @property
     def port(self) -> int:
@@ -79,7 +73,8 @@ class Studio:
             self._desk = _opened(self.settings, stack)
             listener = stack.enter_context(_bound(self.settings.port))
             self._port = listener.getsockname()[1]
-            app = Starlette(routes=_routes(self._desk), exception_handlers=_HANDLERS, middleware=_middleware(self.settings))
+            app = edge.application(self.settings)
+            app.router.routes.extend(edge.routes(self._desk))
             stack.callback(_served(app, listener))
             self._stack = stack.pop_all()
 
@@ -158,62 +153,3 @@ def _served(app: ASGIApp, listener: socket.socket) -> Callable[[], None]:
         thread.join()
 
     return end
-
-
-def _routes(desk: Desk) -> list[Route]:
-    counter = Counter(desk)
-    synthesis = f"{_API}/services/aigc/{{endpoint}}/video-synthesis"
-    return [
-        Route(synthesis, desk.submit, methods=["POST"]),
-        Route(f"{_API}/tasks", desk.list),
-        Route(f"{_API}/tasks/", desk.list),
-        Route(f"{_API}/tasks/{{task_id}}", desk.query),
-        Route(f"{_API}/tasks/{{task_id}}/cancel", desk.cancel, methods=["POST"]),
-        Route(f"{_API}/uploads", counter.policy),
-        Route("/oss-upload", counter.upload, methods=["POST"]),
-        Route("/results/{task_id}.mp4", counter.result),
-    ]
-
-
-async def _rejected(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Rejected)  # noqa: S101 - the table below says so
-    return error.reply()
-
-
-async def _no_such_call(_: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    return JSONResponse(replies.error("NotFound" if status == 404 else "BadRequest", str(error)), status)
-
-
-async def _broken(_: Request, error: Exception) -> Response:
-    # After an error of ours uvicorn closes the connection, which a client must know before it uses it again.
-    return JSONResponse(replies.error("InternalError", f"{type(error).__name__}: {error}"), 500, {"Connection": "close"})
-
-
-_HANDLERS: MutableMapping[Any, Any] = {
-    Rejected: _rejected,
-    UploadRefused: upload_refused,
-    HTTPException: _no_such_call,
-    Exception: _broken,
-}
-
-
-def _middleware(settings: Settings) -> list[Middleware]:
-    return [Middleware(_Dated, clock=settings.clock)]
-
-
-class _Dated:
-    """Every reply says the studio's own time, by which clients judge how old a task is."""
-
-    def __init__(self, app: ASGIApp, clock: Callable[[], float]) -> None:
-        self.app = app
-        self.clock = clock
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def dated(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                date = formatdate(self.clock(), usegmt=True).encode()
-                message = {**message, "headers": [*message["headers"], (b"date", date)]}
-            await send(message)
-
-        await self.app(scope, receive, dated)

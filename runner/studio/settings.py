@@ -19,7 +19,8 @@ class Settings:
     """`seconds` is how long a task takes at least, ±20 % by task; `life` how long a task id and its link last, in seconds.
 
     `port` 0 takes a free one. `api_key` None takes any key that is not empty. `in_flight` tasks run at once, the rest
-    are PENDING. `clock` gives seconds since the epoch; `render` replaces the animatic.
+    are PENDING. `clock` gives seconds since the epoch; `render` replaces the animatic. `dialect` is one of
+    `runner.studio.dialects.DIALECTS`.
     """
 
     folder: Path
@@ -31,3 +32,4 @@ class Settings:
     clock: Callable[[], float] = time.time
     life: float = 86_400
     render: Callable[[Card, Path], None] | None = None
+    dialect: str = "native"

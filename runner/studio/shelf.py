@@ -8,12 +8,15 @@ import hashlib
 import json
 import re
 import threading
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 _LIFE = 48 * 3600  # seconds an upload lasts (Model Studio, get-temporary-file-url)
+_FILE = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d+/files/([^/?#]+)")
+_FILE_NAME = re.compile(r"[0-9a-f]{32}(\.[a-z0-9]{1,8})?")
 _WORDS = {"prompt", "negative_prompt"}  # texts of the author's, whatever they begin with
 
 
@@ -29,8 +32,9 @@ class Shelf:
         self._keeping = threading.Lock()
         self._uploads = folder / "uploads"
         self._inline = folder / "inline"
-        self._uploads.mkdir(exist_ok=True)
-        self._inline.mkdir(exist_ok=True)
+        self._files = folder / "files"
+        for each in (self._uploads, self._inline, self._files):
+            each.mkdir(exist_ok=True)
 
     def keep(self, key: str, model: str, data: bytes) -> bool:
         """Put an upload away; False when its key is taken."""
@@ -44,6 +48,16 @@ class Shelf:
             beside.write_text(json.dumps({"model": model, "at": self.clock(), "file": file.name}), "ascii")
             beside.replace(about)
             return True
+
+    def publish(self, data: bytes, called: str) -> str:
+        """Keep a file under a name of its own, that of `/files/NAME`, for as long as the folder lasts."""
+        name = uuid.uuid4().hex + _suffix(called)
+        (self._files / name).write_bytes(data)
+        return name
+
+    def published(self, name: str) -> Path | None:
+        path = self._files / name
+        return path if _FILE_NAME.fullmatch(name) and path.exists() else None
 
     def put_away(self, given: Any, model: str, *, resolves: bool) -> Any:
         """The same input with every `data:` picture written as `data:MIME;sha256,HEX`; raises Refused for URLs of no use."""
@@ -62,6 +76,8 @@ class Shelf:
         if url.startswith("oss://"):
             about = self._read(url.removeprefix("oss://"))
             return self._uploads / about["file"] if about else None
+        if ours := _FILE.fullmatch(url):
+            return self.published(ours[1])
         digest = re.fullmatch(r"data:[^,]*;sha256,([0-9a-f]{64})", url)
         return self._inline / digest[1] if digest else None
 

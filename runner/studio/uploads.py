@@ -35,6 +35,7 @@ class Part:
 
     name: str
     data: bytes
+    file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +114,8 @@ def parts_of(content_type: str, body: bytes) -> list[Part]:
     for piece in pieces[1:]:
         head, gap, data = piece.partition(b"\r\n\r\n")
         name = re.search(rb'[;\s]name="([^"]*)"', head)
+        file = re.search(rb'[;\s]filename="([^"]*)"', head)
         if gap and name:
-            found.append(Part(name=name[1].decode("utf-8", "replace"), data=data))
+            called = file[1].decode("utf-8", "replace") if file else ""
+            found.append(Part(name=name[1].decode("utf-8", "replace"), data=data, file=called))
     return found

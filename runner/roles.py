@@ -1,0 +1,178 @@
+"""A shot's `media` as written → its Media by the roles of its model, opened and held against the model's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from runner import judge
+from runner.assets import Medium, Shelf
+from runner.catalog import Model
+from runner.judge import Fault
+from runner.stack import Stack
+
+_KINDS = ("image", "video", "audio")
+_CLOSE = Fraction(3, 100)  # 1088*832 and 4:3 are one shape to every service
+_Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One medium as the author wrote it: `role`, of a reference also what it is, where known, and its voice."""
+
+    role: str
+    value: Any
+    path: _Path
+    kind: str | None = None
+    voice: Any = None
+    voice_path: _Path = ()
+
+
+class Cast:
+    """The media of one shot. `shape` is what the model's schema judges: roles, and of references the kinds."""
+
+    def __init__(self, stack: Stack, model: Model, shelf: Shelf) -> None:
+        self.stack = stack
+        self.model = model
+        self.shelf = shelf
+        self.media: list[Medium] = []
+        self.shape: dict[str, Any] = {}
+        for item in self._written():
+            self._take(item)
+
+    def _note(self, code: str, message: str, *path: str | int, hint: str | None = None, of_key: bool = False) -> None:
+        self.stack.note(Fault(code=code, path=(), message=message, hint=hint), *path, of_key=of_key)
+
+    def _written(self) -> Iterator[Item]:
+        media = self.stack.data.get("media") or {}
+        if isinstance(media, list):
+            yield from (self._native(item, ("media", number)) for number, item in enumerate(media))
+            return
+        for role, value in media.items():
+            if role != "references" or not isinstance(value, list):
+                yield Item(role=role, value=value, path=("media", role))
+                continue
+            for number, item in enumerate(value):
+                yield self._reference(item, ("media", role, number))
+
+    def _native(self, item: Mapping[str, Any], path: _Path) -> Item:
+        """An item of the service's own list: its `type` is a role's wire name, or a role."""
+        written = str(item["type"])
+        if written not in self.model.roles:
+            for role, rule in self.model.roles.items():
+                if rule.get("x-type") == written:
+                    return Item(role=role, value=item["url"], path=path)
+            kind = written.removeprefix("reference_")
+            if "references" in self.model.roles and written.startswith("reference_") and kind in _KINDS:
+                voice = item.get("reference_voice")
+                return Item(role="references", value=item["url"], path=path, kind=kind, voice=voice, voice_path=path)
+        return Item(role=written, value=item["url"], path=path)
+
+    def _reference(self, item: Any, path: _Path) -> Item:
+        if not isinstance(item, Mapping):
+            return Item(role="references", value=item, path=path)
+        kind = next((kind for kind in _KINDS if kind in item), None)
+        voice_path = (*path, "voice")
+        value = item.get(kind) if kind else None
+        return Item(
+            role="references",
+            value=value,
+            path=(*path, kind) if kind else path,
+            kind=kind,
+            voice=item.get("voice"),
+            voice_path=voice_path,
+        )
+
+    def _take(self, item: Item) -> None:
+        rule = self.model.roles.get(item.role)
+        if rule is None:
+            hint = judge.suggestion(item.role, self.model.roles) or f"{self.model.id} takes no media"
+            message = f'{self.model.id} has no role "{item.role}"'
+            self._note("E304", message, *item.path, hint=hint, of_key=isinstance(item.path[-1], str))
+        elif item.value is None:
+            self._note("E106", 'a reference is "image", "video" or "audio", with or without a "voice"', *item.path)
+        elif not isinstance(item.value, str):
+            self._note("E103", f"{item.role} must be a path or URL, not {judge.shown(item.value)}", *item.path)
+        elif item.role == "references":
+            self._refer(item, rule)
+        else:
+            self.shape[item.role] = ""
+            self._open(item.role, item.value, rule.get("x-media", {}), item.path)
+
+    def _refer(self, item: Item, rule: Mapping[str, Any]) -> None:
+        text = str(self.stack.expanded(item.value, *item.path))
+        kinds: Mapping[str, Any] = rule["x-items"]
+        kind: Any = item.kind or (next(iter(kinds)) if len(kinds) == 1 else self.shelf.kind(text))
+        if isinstance(kind, Fault):
+            self.stack.note(kind, *item.path)
+            return
+        if kind is None:
+            hint = f"write it as a mapping: {{{next(iter(kinds))}: …}}; {self.model.id} takes {', '.join(kinds)}"
+            self._note("E412", "nothing tells whether this is a picture, a video or a sound", *item.path, hint=hint)
+            return
+        others = self.shape.setdefault("references", [])
+        role = f"references/{len(others)}"
+        others.append({kind: "", **({"voice": ""} if item.voice is not None else {})})
+        if kind in kinds:
+            self._open(role, text, kinds[kind].get("x-media", {}), item.path)
+        if item.voice is not None and "x-voice" in rule:
+            self._open(f"{role}/voice", item.voice, rule["x-voice"].get("x-media", {}), item.voice_path)
+
+    def _open(self, role: str, value: str, limits: Mapping[str, Any], path: _Path) -> None:
+        text = str(self.stack.expanded(value, *path))
+        medium, wrong = self.shelf.medium(role, text, limits)
+        for fault in wrong:
+            self.stack.note(fault, *path)
+        if medium:
+            self.media.append(medium)
+
+    def check(self, wired: Mapping[str, Any], ratio: str | None) -> None:
+        """What only shows with the parameters: seconds together, sound longer than the video, a picture of another shape."""
+        duration = wired.get("duration", self.model.parameters.get("duration", {}).get("default"))
+        for rule in self.model.schema["properties"].get("media", {}).get("x-totals", ()):
+            self._total(rule, duration)
+        for kind, rule in self.model.roles.get("references", {}).get("x-items", {}).items():
+            if most := rule.get("seconds"):
+                self._total({"roles": ["references"], "kind": kind, "seconds": most}, duration)
+        for medium in self.media:
+            seconds = medium.probe.seconds if medium.probe else None
+            if medium.rule.get("cut_to") == "duration" and seconds and isinstance(duration, int) and seconds > duration > 0:
+                message = f'"{medium.value}" lasts {seconds:.2f} s, the service cuts it at the duration, {duration} s'
+                self._note("W407", message, "media", medium.role)
+            if medium.role == "first_frame" and ratio:
+                self._compare(medium, ratio)
+
+    def _total(self, rule: Mapping[str, Any], duration: Any) -> None:
+        lengths = [
+            medium.probe.seconds
+            for medium in self.media
+            if medium.role.partition("/")[0] in rule["roles"]
+            and not medium.role.endswith("/voice")
+            and medium.probe
+            and medium.probe.seconds is not None
+            and rule.get("kind") in (None, medium.kind)
+        ]
+        plus = duration if "plus" in rule and isinstance(duration, int) and duration > 0 else 0
+        if lengths and sum(lengths) + plus > rule["seconds"]:
+            what = f"{' and '.join(rule['roles'])} last {sum(lengths):.2f} s together"
+            and_plus = f", {sum(lengths) + plus:.2f} s with the {plus} s of the video" if plus else ""
+            self._note("E407", f"{what}{and_plus}; the most is {rule['seconds']:g} s", "media", rule["roles"][0])
+
+    def _compare(self, medium: Medium, ratio: str) -> None:
+        """The picture against the storyboard's ratio, `W:H`."""
+        seen = medium.probe
+        across, _, down = ratio.partition(":")
+        if not (seen and seen.width and seen.height and across.isdigit() and down.isdigit() and int(across) and int(down)):
+            return
+        off = Fraction(seen.width, seen.height) / Fraction(int(across), int(down))
+        if abs(off - 1) > _CLOSE:
+            follows = self.model.about.get("follows") == "first_frame"
+            hint = (
+                "the video follows the picture; crop it, or write its ratio"
+                if follows
+                else "crop the picture, or write its ratio"
+            )
+            size = f"{seen.width}×{seen.height}"  # noqa: RUF001 - the sign that people write
+            self._note("W405", f'"{medium.value}" is {size}, the storyboard is {ratio}', "media", medium.role, hint=hint)
