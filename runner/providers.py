@@ -41,7 +41,8 @@ def choose(known: Catalog, said: Mapping[str, Any], environ: Mapping[str, str]) 
     """Lay a manifest's `providers:` and `<NAME>_BASE_URL` over the built-in profiles."""
     providers = dict(known.providers)
     faults: list[Fault] = []
-    for name, override in said.items():
+    for name, said_of in said.items():
+        override = {**_from_environment(name, environ), **said_of}
         base = override.get("extends", name)
         if base not in known.providers:
             hint = judge.suggestion(str(base), known.providers)
@@ -59,12 +60,18 @@ def choose(known: Catalog, said: Mapping[str, Any], environ: Mapping[str, str]) 
         spec, problems = _laid(known.providers[base].spec, name, override)
         faults += problems
         providers[name] = catalog.provider_of(spec)
-    for name, provider in providers.items():
-        url = environ.get(f"{name.upper().replace('-', '_')}_BASE_URL")
-        if url and "base_url" not in said.get(name, {}):
-            providers[name] = catalog.provider_of({**provider.spec, "base_url": url.rstrip("/"), "fallback_urls": []})
+    for name in providers.keys() - said.keys():
+        if override := _from_environment(name, environ):
+            spec, problems = _laid(providers[name].spec, name, override)
+            faults += problems
+            providers[name] = catalog.provider_of(spec)
     faults += [fault for name in said if name in providers for fault in _address(name, providers[name])]
     return Chosen(providers=providers, faults=tuple(faults))
+
+
+def _from_environment(name: str, environ: Mapping[str, str]) -> dict[str, str]:
+    url = environ.get(f"{name.upper().replace('-', '_')}_BASE_URL")
+    return {"base_url": url} if url else {}
 
 
 def _foreign(name: str, key: str) -> Fault:

@@ -30,7 +30,10 @@ ACCENTS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
-    """What is rendered: `width` and `height` in pixels (even), `seconds` may be a fraction; `take` is `ID@N`, or empty."""
+    """What is rendered: `width` and `height` in pixels (even), `seconds` may be a fraction; `take` is `ID@N`, or empty.
+
+    `sounds`: there is a sound track, silent where no `audio` is given.
+    """
 
     take: str
     model: str
@@ -43,6 +46,7 @@ class Card:
     first_frame: Path | None = None
     last_frame: Path | None = None
     audio: Path | None = None
+    sounds: bool = False
 
     @property
     def frames(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -25,7 +26,7 @@ _FIELDS = {
     "reference_video_urls": "reference",
     "ref_images_url": "reference",
 }
-_SHOWN = {"first_frame", "last_frame", "driving_audio"}
+_SHOWN = {"first_frame", "last_frame", "driving_audio", "video"}
 _TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 _ORIENTATION = 0x0112
 
@@ -40,10 +41,12 @@ def card_of(bill: Bill, family: Family, find: Callable[[str], Path | None]) -> t
         path = find(url) if role in _SHOWN else None
         if path and role not in files:
             files[role] = path
-        else:
+        if role == "video" or files.get(role) != path or path is None:
             elsewhere.append(f"{role}: {_name(url)}")
     picture = _size(files["first_frame"]) if "first_frame" in files else None
     shape = shape_of(family, parameters, picture)
+    if not (family.durations and parameters.get("duration")) and (lasts := _lasts(files, family)):
+        shape = replace(shape, seconds=lasts)
     seed = parameters.get("seed")
     card = Card(
         take=bill.take,
@@ -57,8 +60,20 @@ def card_of(bill: Bill, family: Family, find: Callable[[str], Path | None]) -> t
         first_frame=files.get("first_frame"),
         last_frame=files.get("last_frame"),
         audio=files.get("driving_audio"),
+        sounds=family.sounds and parameters.get("audio") is not False,
     )
     return card, usage(family, shape, parameters)
+
+
+def _lasts(files: Mapping[str, Path], family: Family) -> float | None:
+    """Seconds of the video or sound that a model without a length of its own follows; None where it is not here."""
+    from runner.probe import ProbeError, probe  # brings what reads media
+
+    path = files.get("video") or (None if family.durations else files.get("driving_audio"))
+    try:
+        return probe(path).seconds if path else None
+    except ProbeError as error:
+        raise TakeError(f"the video or sound cannot be read: {error.fact}", code="InvalidFile.Format") from error
 
 
 def _media(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -37,12 +37,20 @@ class Family:
     least_seed: int = 0
 
     @property
+    def sounds(self) -> bool:
+        """Whether what it makes has a sound track, where a request does not say otherwise."""
+        return self.ids.startswith(_SOUNDING)
+
+    @property
     def allowed_sizes(self) -> tuple[str, ...]:
         return tuple(size for tier in self.tiers for size in SIZES[tier]) if self.sizes else ()
 
     @property
     def allowed_resolutions(self) -> tuple[str, ...]:
         return () if self.sizes else tuple(f"{tier}P" for tier in self.tiers)
+
+
+_SOUNDING = (r"wan2\.5", r"wan2\.6", r"wan2\.7", r"wan3", "happyhorse")
 
 
 def _from(first: int, last: int) -> tuple[int, ...]:

@@ -74,7 +74,7 @@ def frame_of(planes: Planes, at: int, fps: int) -> av.VideoFrame:
 
 def sound_packets(container: av.container.OutputContainer, card: Card) -> Iterator[Any]:
     """The whole sound, encoded: seconds of it are small, and the pictures' packets can then be laid between."""
-    if card.audio is None:
+    if card.audio is None and not card.sounds:
         return
     stream: Any = container.add_stream("aac", rate=RATE, layout=LAYOUT)
     stream.bit_rate = 128_000

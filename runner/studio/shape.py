@@ -29,7 +29,7 @@ class Shape:
     height: int
     tier: int
     ratio: str
-    seconds: int
+    seconds: float
 
 
 def shape_of(family: Family, parameters: Mapping[str, Any], picture: tuple[int, int] | None) -> Shape:

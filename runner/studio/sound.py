@@ -19,9 +19,9 @@ FORMAT = "fltp"
 AT_ONCE = 1024  # samples in a frame, as AAC has them
 
 
-def sound(path: Path, count: int) -> Iterator[av.AudioFrame]:
-    """`count` samples a channel at 48 kHz, stereo, with their times; raises TakeError where the file cannot be read."""
-    store, heard, at = av.AudioFifo(), decoded(path), 0
+def sound(path: Path | None, count: int) -> Iterator[av.AudioFrame]:
+    """`count` samples a channel at 48 kHz, stereo, with their times, silent without a file; TakeError for an unreadable one."""
+    store, heard, at = av.AudioFifo(), iter(()) if path is None else decoded(path), 0
     while at < count:
         asked = min(AT_ONCE, count - at)
         while store.samples < asked and (more := next(heard, None)) is not None:
