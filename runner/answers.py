@@ -16,7 +16,12 @@ from urllib.parse import urlsplit
 
 from runner.catalog import Kind, Model, Provider, Rule
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Terminal controls, marks that turn the direction of a line, and halves of characters, which no file can hold.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNFIT = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff]")  # in an id, in a link
+_LONGEST_ID = 500
+_MOST_USAGE = 40  # fields
+_MOST_NUMBER = 1e12
 _BRACKETED = re.compile(r"\s*\[([A-Za-z][\w.]*)\]\s*(.*)", re.DOTALL)
 
 
@@ -29,10 +34,10 @@ class Reply:
     body: bytes
 
     def data(self) -> Any:
-        """The body as JSON, or None where it is none."""
+        """The body as JSON, or None where it is none (or nested so deeply that nobody means it)."""
         try:
-            return json.loads(self.body)
-        except ValueError:
+            return json.loads(self.body, parse_constant=lambda _: None)
+        except (ValueError, RecursionError):
             return None
 
 
@@ -79,16 +84,19 @@ class Status:
 
 def read_submit(provider: Provider, reply: Reply) -> Accepted | Refusal | Doubt:
     """Three outcomes and no fourth: what is neither a task id nor a listed refusal is in doubt."""
-    data = reply.data()
+    data, what = reply.data(), "without a task id"
     if 200 <= reply.status < 300:
         task_id = first(data, provider.spec["submit"]["task_id"])
-        if isinstance(task_id, (str, int)) and not isinstance(task_id, bool) and str(task_id):
-            return Accepted(task_id=str(task_id), request_id=_text(pick(data, "/request_id")))
+        if is_id(task_id):
+            request_id = pick(data, "/request_id")
+            return Accepted(task_id=str(task_id), request_id=str(request_id) if is_id(request_id) else None)
+        if task_id is not None:
+            what = f'with what cannot be a task id, "{_cleaned(task_id, 80)}"'
     code, message = error_of(provider, reply)
     rule = matching(provider.refused, reply.status, code, message)
     if rule is None:
         said = f": {code} {message}".rstrip() if code or message else ""
-        return Doubt(why=f"HTTP {reply.status} without a task id{said}")
+        return Doubt(why=f"HTTP {reply.status} {what}{said}")
     return Refusal(
         code=code or f"HTTP{reply.status}",
         message=message or f"HTTP {reply.status}",
@@ -129,12 +137,21 @@ def read_query(provider: Provider, reply: Reply, model: Model | None = None) -> 
         url=next((url for url in _all(data, links) if is_link(url)), None),
         code=code,
         message=message,
-        usage={name: value for name, value in usage.items() if isinstance(value, (int, float, str))}
-        if isinstance(usage, dict)
-        else {},
+        usage=_usage(usage) if isinstance(usage, dict) else {},
         prompt=_text(first(data, said.get("prompt", ()))),
-        actual_prompt=_text(first(data, said.get("actual_prompt", ()))),
+        actual_prompt=_cleaned(first(data, said.get("actual_prompt", ())), 20_000),
     )
+
+
+def _usage(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a task used, as plain words and numbers; costs are reckoned from it, so nothing below zero or without end."""
+    kept: dict[str, Any] = {}
+    for name, value in list(said.items())[:_MOST_USAGE]:
+        if isinstance(value, str):
+            kept[clean(name, 60)] = clean(value, 200)
+        elif isinstance(value, (int, float)) and 0 <= value < _MOST_NUMBER:
+            kept[clean(name, 60)] = value
+    return kept
 
 
 def _no_word(provider: Provider, reply: Reply) -> Status | None:
@@ -172,7 +189,7 @@ def error_of(provider: Provider, reply: Reply) -> tuple[str, str]:
 
 def coded(code: Any, message: Any) -> tuple[str, str]:
     """Code and message as texts; `[Code] text` is taken apart where the code has no field of its own."""
-    code, message = clean(_text(code) or "", 120), clean(_text(message) or "", 1000)
+    code, message = _cleaned(code, 120) or "", _cleaned(message, 1000) or ""
     if not code and (found := _BRACKETED.fullmatch(message)):
         return found[1], found[2]
     return code, message
@@ -183,11 +200,11 @@ def retry_after(provider: Provider, reply: Reply) -> float | None:
     said = reply.headers.get("retry-after", "")
     if _is_number(said):
         return max(0.0, float(said))
-    now = _moment(reply.headers.get("date", ""))
+    now = moment(reply.headers.get("date", ""))
     if now is None:
         return None
     reset = reply.headers.get(str(provider.spec["limits"].get("reset_header", "")).lower(), "") if reply.status == 429 else ""
-    until = _moment(said) if said else float(reset) if _is_number(reset) else None
+    until = moment(said) if said else float(reset) if _is_number(reset) else None
     return None if until is None else max(0.0, until - now)
 
 
@@ -195,16 +212,22 @@ def _is_number(text: str) -> bool:
     return re.fullmatch(r"\s*\d+(\.\d+)?\s*", text) is not None
 
 
-def _moment(date: str) -> float | None:
-    """Seconds since the epoch of an HTTP date."""
+def moment(date: str) -> float | None:
+    """Seconds since the epoch of an HTTP date; None for what is none."""
     try:
         return parsedate_to_datetime(date).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
+def is_id(value: Any) -> bool:
+    """Whether a value can be a task's id: short, in one word, and possible to write down and to ask with."""
+    text = str(value) if isinstance(value, str) or type(value) is int else ""
+    return 0 < len(text) <= _LONGEST_ID and not (_UNFIT.search(text) or _CONTROLS.search(text)) and text.strip(".") != ""
+
+
 def is_link(url: Any) -> bool:
-    if not isinstance(url, str):
+    if not isinstance(url, str) or _UNFIT.search(url):
         return False
     try:
         parts = urlsplit(url)
@@ -215,8 +238,9 @@ def is_link(url: Any) -> bool:
 
 def clean(text: str, most: int) -> str:
     """A server's text, safe to print: no terminal controls, one line, bounded, links without their signatures."""
+    text = text[: 4 * most + 4000]  # megabytes need not be gone through for a line
     text = re.sub(r"\s+", " ", _CONTROLS.sub("", text)).strip()
-    text = re.sub(r"(https?://[^\s?]+)\?\S+", r"\1?…", text)
+    text = re.sub(r"(https?://[^\s?]{1,2000})\?\S+", r"\1?…", text)
     text = re.sub(r"\b(sk|st)-[A-Za-z0-9_-]{6,}", r"\1-…", text)
     return text if len(text) <= most else text[: most - 1] + "…"
 
@@ -243,4 +267,13 @@ def _all(data: Any, pointers: Sequence[str]) -> list[Any]:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    """A value as text; None for what is nested so deeply that nobody means it."""
+    try:
+        return None if value is None else str(value)
+    except RecursionError:
+        return None
+
+
+def _cleaned(value: Any, most: int) -> str | None:
+    text = _text(value)
+    return None if text is None else clean(text, most)

@@ -21,12 +21,13 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
-from runner.answers import Reply, clean
+from runner.answers import Reply, clean, moment
 from runner.catalog import Provider, is_loopback
 from runner.errors import Refused, Unreachable
 from runner.wire import Request
 
 MOST_REPLY = 8 * 1024 * 1024  # bytes; replies are a few kB, a list page some tens
+_WHOLE_SECONDS = 2.0  # the Date header has no fractions, and is as old as the reply took
 _UNDER_WAY = 8  # queries at once on one client: httpcore's pool scans every connection for every request
 _SUBMIT = httpx.Timeout(connect=15, read=90, write=90, pool=None)
 _ASK = httpx.Timeout(connect=15, read=30, write=30, pool=None)
@@ -59,6 +60,7 @@ class Client:
         self.base_urls = list(base_urls)  # the one in use first
         self.queries = Pace(provider.limit("queries_per_second"))
         self.submits = Pace(provider.limit("submits_per_second"))
+        self.ahead = 0.0  # seconds by which the provider's clock is ahead of ours, as its replies say
         self._key = key
         self._polls = anyio.CapacityLimiter(_UNDER_WAY)
         # A proxy from the environment has no business between us and a server on this machine.
@@ -146,9 +148,13 @@ class Client:
                 content=body,
                 extensions={"trace": trace},
             ) as response:
-                return await _whole(response)
+                reply = await _whole(response)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Unreachable(_why(error, self.host), sent=sent) from error
+        if (theirs := moment(reply.headers.get("date", ""))) is not None:
+            off = theirs - time.time()
+            self.ahead = off if abs(off) > _WHOLE_SECONDS else 0.0
+        return reply
 
     def _auth(self, request: Request) -> dict[str, str]:
         if not request.key or not self._key:

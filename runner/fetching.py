@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from runner import answers, folder, media, wire
 from runner.answers import Status
+from runner.download import Fetched, fetch
 from runner.errors import Refused, TakeError, Unreachable
 from runner.lock import Entry
 from runner.plan import Step
@@ -45,7 +46,7 @@ async def bring(work: Work, account: Account, step: Step, status: Status | None)
     _saved(work, step, render)
 
 
-async def _fetched(work: Work, account: Account, step: Step, status: Status | None, part: Path) -> media.Fetched | None:
+async def _fetched(work: Work, account: Account, step: Step, status: Status | None, part: Path) -> Fetched | None:
     """The render beside, checked: from the provider's own endpoint where it has one, else by its link, renewed when dead."""
     own = _own_place(work, account, step)
     for number in range(_TRIES):
@@ -74,10 +75,10 @@ async def _fetched(work: Work, account: Account, step: Step, status: Status | No
 
 async def _tried(
     work: Work, account: Account, step: Step, url: str, part: Path, *, headers: Mapping[str, str] | None = None, key: bool = False
-) -> media.Fetched | None:
+) -> Fetched | None:
     """One attempt; None, and said, where another may succeed."""
     try:
-        return await media.fetch(account.client, url, part, headers=headers, key=key)
+        return await fetch(account.client, url, part, headers=headers, key=key)
     except (Unreachable, TakeError) as error:
         if isinstance(error, TakeError) and error.code in {"Disk", "TooLarge"}:
             raise
@@ -114,7 +115,7 @@ def _gone(work: Work, account: Account, step: Step) -> None:
     if entry.state == "saved":
         work.ledger.note("absent", take=step.take)
         work.tell("waiting", take=step.take, reason="saved elsewhere; the provider no longer has it")
-    elif is_expired(work, account.client.provider, entry):
+    elif is_expired(work, account, entry):
         lost(work, step.take)
     else:
         raise TakeError("the provider does not know the task at the moment", code="Unknown", retryable=True, hint="run again")

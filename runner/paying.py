@@ -6,6 +6,7 @@ import anyio
 
 from runner import answers, reconcile, wire
 from runner.answers import Accepted, Doubt, Refusal
+from runner.clock import stamp
 from runner.errors import Unreachable
 from runner.plan import Step
 from runner.shots import Shot
@@ -25,6 +26,7 @@ async def pay(work: Work, account: Account, step: Step, shot: Shot, urls: dict[s
         outcome = await _once(work, account, step, shot, urls, attempt)
         match outcome:
             case Accepted(task_id=task_id):
+                account.slots.widen()
                 return task_id
             case Doubt():
                 found = await reconcile.now(work, account, step.take)
@@ -42,6 +44,9 @@ async def pay(work: Work, account: Account, step: Step, shot: Shot, urls: dict[s
                 return None
         unreached += outcome.code == "Unreachable"
         pause = outcome.retry_after or min(wait, _LONGEST)
+        if outcome.code != "Unreachable" and anyio.current_time() >= account.narrowed_until:
+            account.slots.narrow()  # once for each pause, however many are refused in it
+            account.narrowed_until = anyio.current_time() + pause
         if unreached >= _TRIES_UNREACHED:
             account.closed = f"{account.client.provider.name} cannot be reached: {outcome.message}"
             return None
@@ -67,7 +72,8 @@ async def _once(
             )  # one POST, no retries below
         except Unreachable as error:
             outcome = Doubt(why=error.fact) if error.sent else _unsent(error)
-        _note(work, step.take, attempt, outcome)  # on disk before anything else
+        at = stamp(work.now() + account.client.ahead)  # in the provider's time, by which the task will die
+        _note(work, step.take, attempt, outcome, at)  # on disk before anything else
     work.tell("intended", take=step.take, attempt=attempt)
     _tell(work, step.take, attempt, outcome)
     return outcome
@@ -77,11 +83,11 @@ def _unsent(error: Unreachable) -> Refusal:
     return Refusal(code="Unreachable", message=error.fact, retry=True, stop=False, retry_after=None)
 
 
-def _note(work: Work, take: str, attempt: str, outcome: Accepted | Refusal | Doubt) -> None:
+def _note(work: Work, take: str, attempt: str, outcome: Accepted | Refusal | Doubt, at: str) -> None:
     match outcome:
         case Accepted(task_id=task_id, request_id=request_id):
             try:
-                work.ledger.note("submitted", take=take, attempt=attempt, task_id=task_id, request_id=request_id)
+                work.ledger.note("submitted", take=take, attempt=attempt, task_id=task_id, request_id=request_id, submitted_at=at)
             except Exception:
                 # The disk refuses the one fact that must not be lost: at least a person gets to see it.
                 hint = "keep this line: nothing else knows that id"

@@ -79,6 +79,8 @@ def _fetch_before(known: Lock, plan: Plan | None) -> str | None:
             provider = plan.manifest.catalog.providers.get(entry.provider or "")
             if provider:
                 deadlines.append(epoch(entry.attempt.submitted_at) + provider.lives)
+            if provider and entry.attempt.ended_at:
+                deadlines.append(epoch(entry.attempt.ended_at) + provider.links_live)
     return stamp(min(deadlines)) if deadlines else None
 
 

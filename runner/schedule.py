@@ -135,8 +135,10 @@ class _Road:
         work = self.work
         for step in work.plan.doing("watch"):
             self._account(step).slots.seize()
-        for step in work.plan.doing("watch", "fetch"):
-            start(self._guarded, self._resume, step)
+        # What dies first comes first: renders that only wait to be fetched, then tasks by their age.
+        for number, step in enumerate(sorted(work.plan.doing("watch", "fetch"), key=self._urgency)):
+            # One after the other at the pace of queries: tasks that begin together take their turns in no order.
+            start(self._guarded, self._resume, step, number * self._account(step).client.queries.gap)
         for name, account in work.accounts.items():
             takes = [one.take for one in reconcile.in_doubt(work.ledger.lock, name)]
             if takes:
@@ -149,6 +151,10 @@ class _Road:
                 start(
                     self._feed, [step for step in work.plan.doing("submit") if step.provider == name], account, ahead[name], start
                 )
+
+    def _urgency(self, step: Step) -> tuple[bool, str]:
+        attempt = self.work.entry(step.take).attempt
+        return step.action == "watch", (attempt.submitted_at if attempt else None) or ""
 
     def _account(self, step: Step) -> Account:
         return self.work.accounts[step.provider]
@@ -187,14 +193,15 @@ class _Road:
             elif step.take in takes:
                 self.work.tell("in_doubt", take=step.take, message="it may have been paid for; nobody but you can tell")
 
-    async def _resume(self, step: Step) -> None:
-        """A take that the provider already has."""
+    async def _resume(self, step: Step, first: float = 0.0) -> None:
+        """A take that the provider already has; begun `first` seconds from now."""
         account = self._account(step)
         if step.action == "fetch":
+            await anyio.sleep(first)
             await fetching.bring(self.work, account, step, None)
             return
         try:
-            end, status = await watching.watch(self.work, account, step.take, first=0.0)
+            end, status = await watching.watch(self.work, account, step.take, first=first)
         finally:
             account.slots.release()
         if end == "rendered":

@@ -65,7 +65,7 @@ async def watch(work: Work, account: Account, take: str, *, first: float) -> tup
                 return "waiting", None
             case "unknown":
                 unknown_since = anyio.current_time() if unknown_since is None else unknown_since
-                if anyio.current_time() - unknown_since >= provider.pace("unknown_for") or is_expired(work, provider, entry):
+                if anyio.current_time() - unknown_since >= provider.pace("unknown_for") or is_expired(work, account, entry):
                     lost(work, take)
                     return "over", status
             case _:
@@ -96,10 +96,10 @@ async def ask(account: Account, task_id: str) -> Reply | None:
     return reply
 
 
-def is_expired(work: Work, provider: Provider, entry: Entry) -> bool:
-    """Whether the provider's own lifetime of the task has passed."""
+def is_expired(work: Work, account: Account, entry: Entry) -> bool:
+    """Whether the provider's own lifetime of the task has passed, by its clock: `submitted_at` is in its time too."""
     at = entry.attempt.submitted_at if entry.attempt else None
-    return at is not None and work.now() - epoch(at) > provider.lives
+    return at is not None and work.now() + account.client.ahead - epoch(at) > account.client.provider.lives
 
 
 def rendered(work: Work, provider: Provider, take: str, status: Status) -> None:

@@ -37,6 +37,7 @@ class Account:
     slots: Slots
     uploads: Uploads
     closed: str | None = None  # why no further submit goes there in this run
+    narrowed_until: float = 0.0  # until then a refusal is one of the same crowd
 
 
 @dataclass(kw_only=True)

@@ -55,6 +55,7 @@ class Service:
     """`seconds(take)` is how long a task takes; `submits` and `polls` may script replies before the usual ones."""
 
     host = "fake.example"
+    ahead = 0.0
     base_url = "https://fake.example/api/v1"
 
     def __init__(self, *, seconds=lambda take: 60.0, provider="qwencloud", submits=(), polls=()):

@@ -19,7 +19,7 @@ FLOORS: dict[int, str] = {
     6: "verdict roles wire tariff remarks",
     7: "compose client budget plan",
     8: "manifest media uploads slots report",
-    9: "folder work",
+    9: "folder work download",
     10: "watching studio outputs",
     11: "reconcile fetching",
     12: "paying gates",

@@ -291,3 +291,45 @@ def test_takes_in_doubt_count_against_a_cap(film):
     events, _, _ = run(film(4), service, slots=1, caps=Caps(takes=3))
     assert len(service.bills) == 1
     assert [event["event"] for event in events].count("blocked") == 1
+
+
+def test_a_refusal_for_too_many_halves_what_is_under_way_and_it_is_found_again(film):
+    busy = json_reply(429, {"code": "Throttling.Concurrency", "message": "too many"}, {"retry-after": "5"})
+    slots = Slots(8)
+    for _ in range(8):
+        slots.seize()
+    slots.narrow()
+    assert slots.limit == 4
+    for _ in range(16):
+        slots.widen()
+    assert slots.limit == 8, "one more for every four that were taken, never above the most"
+    service = Service(submits=[None] * 6 + [busy] * 2)
+    _, lock, _ = run(film(24), service, slots=6)
+    assert set(states(lock).values()) == {"saved"}
+    assert len(service.bills) == 24
+
+
+@pytest.mark.parametrize(("hours", "least", "most"), [(1, 600, 10_000), (25, 0, 120)])
+def test_a_task_dies_by_the_providers_clock_and_not_by_ours(film, hours, least, most):
+    """Ours has not moved between the runs: only theirs says whether the 24 h are over, or UNKNOWN must last."""
+    run(film(1), Service(seconds=lambda take: 1e9))
+    later = Service()
+    later.ahead = hours * 3600.0
+    _, lock, took = run(film(1), later)
+    assert states(lock) == {"s0@1": "lost"}
+    assert least <= took <= most
+
+
+def test_what_dies_first_is_asked_first(film):
+    """After an interruption the oldest tasks come first, whatever the storyboard's order."""
+    manifest = film(6)
+    service = Service(seconds=lambda take: 9e8)
+    run(manifest, service, slots=6)
+    lock = runner.known(manifest)
+    order = sorted(lock.takes, key=lambda take: lock.takes[take].attempts[-1].submitted_at)
+    owner = {entry.attempts[-1].task_id: take for take, entry in lock.takes.items()}
+    *head, a, b, c, d, e, f = manifest.path.read_text().splitlines()
+    manifest.path.write_text("\n".join([*head, f, e, d, c, b, a]))
+    later = Service.resumed(service)
+    run(runner.read(manifest.path, environ={}), later, slots=6)
+    assert [owner[task_id] for _, task_id in later.asked] == order

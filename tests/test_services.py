@@ -5,6 +5,7 @@ The tests of one trap say in their names which: they are the rows of the facts' 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from runner import download
 from runner.cli import code
+from runner.client import Client
 from runner.studio import Faults, Settings, Studio
 from tests.faults.world import tiny
 
@@ -392,6 +395,41 @@ def test_a_cut_or_damaged_download_is_fetched_again(film, capsys, provider, faul
     made = film(provider, faults=[fault, "content-400:*"] if provider == "opeai" else [fault])
     assert made.run(capsys, "--yes") == 0, made.said
     assert made.states == {"one@1": "saved"}
+
+
+def test_a_download_that_broke_off_is_gone_on_with_where_it_stopped(film, capsys, monkeypatch):
+    """If-Range and 206: only what is missing is fetched, and the whole has the hash that the file has."""
+    asked, opened = [], Client.download
+
+    def listening(self, url, *, headers=None, key=False):
+        asked.append(dict(headers or {}))
+        return opened(self, url, headers=headers, key=key)
+
+    monkeypatch.setattr(Client, "download", listening)
+    made = film("qwencloud", faults=["truncate:2"])
+    assert made.run(capsys, "--yes") == 0, made.said
+    (entry,) = made.lock["takes"].values()
+    data = (made.folder / entry["render"]["path"]).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == entry["render"]["sha256"]
+    begun = [headers.get("Range") for headers in asked]
+    assert begun[0] is None
+    assert begun[1] == f"bytes={len(data) // 2}-"
+    assert begun[2] == f"bytes={len(data) // 2 + (len(data) - len(data) // 2) // 2}-"
+    assert not list((made.folder / ".callsheet" / "parts").iterdir())
+
+
+def test_a_download_whose_file_has_changed_is_fetched_whole(film, capsys, monkeypatch):
+    kept = download._Part.keep
+
+    def lying(self, fd):
+        self.validator = '"of-another-file"'
+        kept(self, fd)
+
+    monkeypatch.setattr(download._Part, "keep", lying)
+    made = film("qwencloud", faults=["truncate"])
+    assert made.run(capsys, "--yes") == 0, made.said
+    (entry,) = made.lock["takes"].values()
+    assert hashlib.sha256((made.folder / entry["render"]["path"]).read_bytes()).hexdigest() == entry["render"]["sha256"]
 
 
 def test_a_render_that_is_not_what_was_asked_is_saved_with_remarks(film, capsys):
