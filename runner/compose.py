@@ -64,16 +64,14 @@ class _Shot:
         prompt = self.stack.prompt()
         negative = self.stack.text("negative_prompt")
         dropped, parameters = self._parameters(model)
-        if (
-            "negative_prompt" not in model.schema["properties"]
-            and negative is not None
-            and "negative_prompt" not in self.own.data
-        ):
-            dropped, negative = (*dropped, "negative_prompt"), None
+        texts = {name: text for name, text in (("prompt", prompt), ("negative_prompt", negative)) if text is not None}
+        for name in [name for name in texts if name not in model.schema["properties"] and name not in self.own.data]:
+            dropped = (*dropped, name)  # from an outer layer, as parameters are
+            del texts[name]
+        prompt, negative = texts.get("prompt"), texts.get("negative_prompt")
         cast = Cast(self.stack, model, self.by.shelf)
         wired = self._sized(model, parameters)
         unchecked = self.data.get("unchecked") or {}
-        texts = {name: text for name, text in (("prompt", prompt), ("negative_prompt", negative)) if text is not None}
         service = self.by.catalog.providers[provider]
         verdict.tell(self.stack, model, service, texts=texts, media=cast.shape, parameters=wired, unchecked=unchecked)
         cast.check(wired, self._ratio(wired))

@@ -89,7 +89,7 @@ def _items(_: Any, kinds: Mapping[str, Mapping[str, Any]], references: Any, sche
                 yield broken
             counts[kind] += 1
     for kind, rule in kinds.items():
-        if counts[kind] > rule.get("most", counts[kind]):
+        if counts[kind] > rule.get("most", counts[kind]) and rule["most"] < schema.get("maxItems", counts[kind]):
             yield Broken(f"has {counts[kind]} {_PLURAL[kind]}, the most is {rule['most']}", code="E105")
 
 

@@ -114,7 +114,7 @@ def _tell(work: Work, take: str, attempt: str, outcome: Accepted | Refusal | Dou
         case Accepted(task_id=task_id):
             work.tell("submitted", take=take, attempt=attempt, task_id=task_id)
         case Refusal(code=code, message=message, retry=False, stop=stop):
-            work.tell("failed", take=take, attempt=attempt, code=code, message=message, retryable=stop)
+            work.tell_failed(take, attempt, {"code": code, "message": message, "retryable": stop, "billed": False})
         case Doubt(why=why):
             work.tell("in_doubt", take=take, attempt=attempt, message=why)
         case _:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from runner import explain, tariff
 from runner import lock as locks
-from runner import tariff
-from runner.catalog import Provider
+from runner.catalog import Model, Provider
 from runner.clock import epoch
 from runner.lock import Entry, Lock
 from runner.money import Money
@@ -133,7 +133,7 @@ def _shot_steps(
     for key, entry in current.items():
         step = _base(shot, provider, key, seed=entry.seed)
         holder = manifest.catalog.providers.get(entry.provider or "", provider)
-        action, reason = _known_step(entry, key, known, holder, manifest.attempts, now)
+        action, reason = _known_step(entry, key, known, holder, shot.model, manifest.attempts, now)
         if action == "submit" and entry.state == "failed" and kept >= shot.takes:
             continue  # no longer wanted: trying it again would pay for nothing
         kept += action == "submit"
@@ -203,7 +203,9 @@ def _settled(step: Step, entry: Entry | None, known: Lock) -> Step:
     return step if step.action == "submit" else replace(step, cost=None)
 
 
-def _known_step(entry: Entry, key: str, known: Lock, provider: Provider, attempts: int, now: float) -> tuple[Action, str]:
+def _known_step(
+    entry: Entry, key: str, known: Lock, provider: Provider, model: Model, attempts: int, now: float
+) -> tuple[Action, str]:
     task = entry.attempt.task_id if entry.attempt else None
     error = entry.error
     match entry.state:
@@ -224,7 +226,8 @@ def _known_step(entry: Entry, key: str, known: Lock, provider: Provider, attempt
         case "failed" if error.get("retryable") and entry.counted < attempts:
             return "submit", f"failed, may be tried again: {error.get('code')}"
         case "failed":
-            return "answer", f"failed: {error.get('code')}: {error.get('message')}"
+            ours = explain.hint(error, model)
+            return "answer", f"failed: {error.get('code')}: {error.get('message')}{f' ({ours})' if ours else ''}"
         case "canceled":
             return "answer", "canceled"
         case "lost":

@@ -73,7 +73,8 @@ class Cast:
     def _reference(self, item: Any, path: _Path) -> Item:
         if not isinstance(item, Mapping):
             return Item(role="references", value=item, path=path)
-        kind = next((kind for kind in _KINDS if kind in item), None)
+        kinds = [kind for kind in _KINDS if item.get(kind) is not None]
+        kind = kinds[0] if len(kinds) == 1 else None
         voice_path = (*path, "voice")
         value = item.get(kind) if kind else None
         return Item(
@@ -92,11 +93,14 @@ class Cast:
             message = f'{self.model.id} has no role "{item.role}"'
             self._note("E304", message, *item.path, hint=hint, of_key=isinstance(item.path[-1], str))
         elif item.value is None:
-            self._note("E106", 'a reference is "image", "video" or "audio", with or without a "voice"', *item.path)
+            self.shape.setdefault("references", []).append({})
+            self._note("E106", 'a reference is one of "image", "video" and "audio", with or without a "voice"', *item.path)
         elif not isinstance(item.value, str):
             self._note("E103", f"{item.role} must be a path or URL, not {judge.shown(item.value)}", *item.path)
         elif item.role == "references":
             self._refer(item, rule)
+        elif item.role in self.shape:
+            self._note("E307", f"{item.role} is given twice", *item.path)
         else:
             self.shape[item.role] = ""
             self._open(item.role, item.value, rule.get("x-media", {}), item.path)
@@ -105,6 +109,8 @@ class Cast:
         text = str(self.stack.expanded(item.value, *item.path))
         kinds: Mapping[str, Any] = rule["x-items"]
         kind: Any = item.kind or (next(iter(kinds)) if len(kinds) == 1 else self.shelf.kind(text))
+        if isinstance(kind, Fault) or kind is None:
+            self.shape.setdefault("references", []).append({})
         if isinstance(kind, Fault):
             self.stack.note(kind, *item.path)
             return

@@ -133,12 +133,13 @@ def lock_path(path: Path, profile: str | None = None) -> Path:
 
 
 def identities(media: tuple[Medium, ...]) -> dict[str, Any]:
-    """Media by role as the fingerprint sees them; a role with several is a list."""
+    """Media by role as the fingerprint sees them; references are a list, each with what it is, a voice behind its own."""
     kept: dict[str, Any] = {}
     for medium in media:
         role, _, index = medium.role.partition("/")
         if index:
-            kept.setdefault(role, []).append(medium.identity)
+            kind = "voice" if index.endswith("/voice") else medium.kind
+            kept.setdefault(role, []).append(f"{kind} {medium.identity}")
         else:
             kept[role] = medium.identity
     return kept

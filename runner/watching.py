@@ -129,7 +129,7 @@ def ended(work: Work, provider: Provider, take: str, kind: Literal["failed", "ca
     retryable = kind == "failed" and any(fnmatchcase(code, pattern) for pattern in provider.spec["failure"].get("retry", ()))
     error = {"code": code, "message": message, "retryable": retryable, "billed": False}
     work.ledger.note(kind, take=take, attempt=attempt.id, error=error)
-    work.tell("failed", take=take, attempt=attempt.id, code=code, message=message, retryable=retryable)
+    work.tell_failed(take, attempt.id, error)
 
 
 def lost(work: Work, take: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 
+from runner import explain
 from runner.budget import Caps, check, committed
 from runner.client import Client
 from runner.clock import stamp
@@ -92,6 +93,12 @@ class Work:
             self.stop()
             self.cancel()
         self._seq += 1
+
+    def tell_failed(self, take: str, attempt: str, error: Mapping[str, Any]) -> None:
+        """A take that failed, in the provider's words and in ours."""
+        model = self.manifest.catalog.models.get(self.entry(take).model or "")
+        told = {name: error[name] for name in ("code", "message", "retryable")}
+        self.tell("failed", take=take, attempt=attempt, **told, hint=explain.hint(error, model))
 
     def until(self, pause: float) -> str:
         return stamp(self.now() + pause)

@@ -13,7 +13,7 @@ FLOORS: dict[int, str] = {
     0: "errors clock money templates keywords version",
     1: "source lock judge",
     2: "catalog journal layers probe locktext",
-    3: "lockfile fit providers answers",
+    3: "lockfile fit providers answers explain",
     4: "assets",
     5: "shots stack ways",
     6: "verdict roles wire tariff remarks",

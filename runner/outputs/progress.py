@@ -43,7 +43,8 @@ def said(event: Mapping[str, Any]) -> str | None:
             return f"{take}  saved      {event['path']} ({mega(event['bytes'])}){but}"
         case "failed":
             again = ", may be tried again" if event.get("retryable") else ""
-            return f"{take}  failed     {event['code']}: {event['message']}{again}"
+            hint = f"\n{' ' * len(take)}  {' ' * 11}hint: {event['hint']}" if event.get("hint") else ""
+            return f"{take}  failed     {event['code']}: {event['message']}{again}{hint}"
         case "in_doubt":
             return f"{take}  in doubt   {event['message']}"
         case "lost":
