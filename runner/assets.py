@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import mimetypes
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,13 +14,15 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from runner import fit
-from runner.judge import Fault, suggestion
+from runner.catalog import hostname, split
+from runner.judge import Fault, shown, suggestion
 from runner.probe import Probe, ProbeError, probe
 
 Form = Literal["file", "http", "oss", "data"]
-# Arguments that sign a link or let it expire: the same picture behind a fresh link is the same picture.
+# Arguments that sign a link, let it expire or are somebody's key: the same picture behind a fresh link is the same picture.
 _PASSING = re.compile(
-    r"^(x-(amz|oss|goog)-.*|expires?|signature|ossaccesskeyid|awsaccesskeyid|security-token|token|sig|se|sp|sv|sr|st|policy|key-pair-id)$",
+    r"^(x-(amz|oss|goog)-.*|expires?|signature|ossaccesskeyid|awsaccesskeyid|security-token|token|sig|se|sp|sv|sr|st|policy|key-pair-id"
+    r"|(x-)?api[_-]?key|apikey|(access|auth|id)[_-]?token|auth|authorization|passw(or)?d|secret|client[_-]?secret)$",
     re.IGNORECASE,
 )
 
@@ -43,6 +45,12 @@ class Medium:
     rule: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
+# Our own table: the machine's would make one manifest mean different things on different machines.
+_ENDINGS = {
+    "image": {"jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"},
+    "video": {"mp4", "mov", "avi", "m4v", "webm", "mkv"},
+    "audio": {"wav", "mp3", "m4a", "aac", "flac", "ogg"},
+}
 _Opened = tuple[Path, str, Probe | None, int]  # the file, its sha256, what it is, its bytes
 
 
@@ -52,7 +60,7 @@ class Shelf:
     def __init__(self, folder: Path, allowed: Sequence[Path] = ()) -> None:
         self.folder = folder
         self.roots = tuple(root.resolve() for root in (folder, *allowed))
-        self._files: dict[str, _Opened | Fault] = {}
+        self._files: dict[tuple[str, bool], _Opened | Fault] = {}
 
     def medium(self, role: str, value: str, rule: Mapping[str, Any]) -> tuple[Medium | None, list[Fault]]:
         """The medium, or None with what is wrong; limits that a readable file breaks come beside it."""
@@ -67,13 +75,15 @@ class Shelf:
         if form == "data":
             medium, wrong = _inline(role, value, rule)
             return medium, wrong + doubts
+        if form == "http" and not hostname(value):
+            return None, [Fault(code="E402", path=(), message=f"{shown(value)} is no URL that can be read")]
         return Medium(role=role, form=form, value=value, identity=unsigned(value), kind=kind, rule=rule), doubts
 
     def _file(self, role: str, value: str, rule: Mapping[str, Any]) -> tuple[Medium | None, list[Fault]]:
         kind = rule.get("kind")
         if kind == "page":
             return None, [_refuses(role, "file", rule.get("accepts", ()))]
-        found = self._files.get(value) or self._files.setdefault(value, self._open(value, is_document=kind == "document"))
+        found = self._opened(value, is_document=kind == "document")
         if isinstance(found, Fault):
             return None, [found]
         path, sha256, seen, size = found
@@ -96,16 +106,22 @@ class Shelf:
         """What a bare reference is: by a file's content, a data: URI's type, a link's ending; None where nothing tells."""
         form = form_of(value)
         if form == "file":
-            found = self._files.get(value) or self._files.setdefault(value, self._open(value, is_document=False))
+            found = self._opened(value, is_document=False)
             return found if isinstance(found, Fault) else found[2].kind if found[2] else None
-        said = value[5:].partition(";")[0] if form == "data" else mimetypes.guess_type(urlsplit(value).path)[0] or ""
-        kind = said.partition("/")[0]
-        return kind if kind in {"image", "video", "audio"} else None
+        if form == "data":
+            kind = value[5:].partition("/")[0]
+            return kind if kind in {"image", "video", "audio"} else None
+        ending = split(value).path.rpartition(".")[2].lower()
+        return next((kind for kind, endings in _ENDINGS.items() if ending in endings), None)
 
     def locate(self, value: str) -> Path | Fault:
         """A path that a manifest names → the file, or why it may not be read."""
         path = self.folder / value
-        real = path.resolve()
+        try:
+            real = path.resolve()
+            is_there, is_file = path.exists(), path.is_file()
+        except (OSError, RuntimeError, ValueError):  # a NUL, a ring of links, a name too long for any disk
+            return Fault(code="E402", path=(), message=f"{shown(value)} cannot be the name of a file")
         if not any(real.is_relative_to(root) for root in self.roots):
             return Fault(
                 code="E410",
@@ -113,14 +129,17 @@ class Shelf:
                 message=f'"{value}" lies outside the manifest\'s folder',
                 hint="move it inside, or allow its folder with --allow-dir",
             )
-        if any(part.startswith(".") and part not in {".", ".."} for part in (*Path(value).parts, real.name)):
+        inside = next(real.relative_to(root).parts for root in self.roots if real.is_relative_to(root))
+        if any(part.startswith(".") and part not in {".", ".."} for part in (*Path(value).parts, *inside)):
             return Fault(
                 code="E410",
                 path=(),
                 message=f'"{value}" is a hidden file or lies in a hidden folder',
                 hint="rename it without the leading dot",
             )
-        return real if path.exists() else self._missing(value, path)
+        if is_there and not is_file:
+            return Fault(code="E402", path=(), message=f'"{value}" is no file, but a folder or a device')
+        return real if is_there else self._missing(value, path)
 
     def _missing(self, value: str, path: Path) -> Fault:
         folder = next(parent for parent in path.parents if parent.is_dir())
@@ -137,6 +156,10 @@ class Shelf:
             hint=near if near and near.startswith("did") else "paths count from the manifest's folder",
         )
 
+    def _opened(self, value: str, *, is_document: bool) -> _Opened | Fault:
+        key = (value, is_document)
+        return self._files.get(key) or self._files.setdefault(key, self._open(value, is_document=is_document))
+
     def _open(self, value: str, *, is_document: bool) -> _Opened | Fault:
         path = self.locate(value)
         if isinstance(path, Fault):
@@ -152,10 +175,16 @@ class Shelf:
 
 
 def unsigned(url: str) -> str:
-    """A URL less the arguments that sign it or let it expire."""
-    parts = urlsplit(url)
+    """A URL less the arguments that sign it or let it expire, and less a name and password."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no address that anybody could fetch; what it hides is not guessed
+        return f"sha256:{hashlib.sha256(url.encode()).hexdigest()}"
+    if not parts.query and "@" not in parts.netloc:
+        return url
     kept = [(key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if not _PASSING.match(key)]
-    return urlunsplit(parts._replace(query=urlencode(kept), fragment="")) if parts.query else url
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host, query=urlencode(kept), fragment="" if parts.query else parts.fragment))
 
 
 def form_of(value: str) -> Form:
@@ -197,4 +226,19 @@ def _inline(role: str, value: str, rule: Mapping[str, Any]) -> tuple[Medium | No
             Fault(code="E402", path=(), message=f"{role} is not a base64 data: URI", hint="it looks like data:image/png;base64,…")
         ]
     identity = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return Medium(role=role, form="data", value=value, identity=identity, kind=rule.get("kind"), bytes=len(value), rule=rule), []
+    try:
+        seen = _probed(data)
+    except ProbeError as error:
+        return None, [Fault(code="E402", path=(), message=f"the data: URI of {role} is {error.fact}", hint=error.hint)]
+    wrong = [replace(fault, message=f"the data: URI of {role} {fault.message}") for fault in fit.misfits(rule, seen)]
+    return Medium(
+        role=role, form="data", value=value, identity=identity, kind=rule.get("kind"), probe=seen, bytes=len(value), rule=rule
+    ), wrong
+
+
+def _probed(data: bytes) -> Probe:
+    """What inline bytes are, read as a file's are."""
+    with tempfile.TemporaryDirectory(prefix="callsheet-") as folder:
+        path = Path(folder) / "inline"
+        path.write_bytes(data)
+        return probe(path)

@@ -21,6 +21,7 @@ class Committed:
     in_doubt: Mapping[str, int]
     seconds: float
     takes: int
+    unpriced: int = 0
 
     def of(self, currency: str) -> int:
         return sum(part.get(currency, 0) for part in (self.spent, self.under_way, self.in_doubt))
@@ -47,7 +48,7 @@ class Caps:
 def committed(known: Lock) -> Committed:
     """What the lock's attempts have cost or may cost. The studio's are free and count for nothing."""
     kinds: dict[str, list[Money]] = {"spent": [], "under_way": [], "in_doubt": []}
-    seconds, takes = 0.0, 0
+    seconds, takes, unpriced = 0.0, 0, 0
     for entry in known.takes.values():
         for attempt in entry.attempts:
             kind = _kind(entry, attempt)
@@ -57,8 +58,17 @@ def committed(known: Lock) -> Committed:
             seconds += attempt.seconds or 0
             if cost := attempt.cost or attempt.reserved:
                 kinds[kind].append(cost)
+            else:
+                unpriced += 1
     sums = {kind: money.total(moneys) for kind, moneys in kinds.items()}
-    return Committed(spent=sums["spent"], under_way=sums["under_way"], in_doubt=sums["in_doubt"], seconds=seconds, takes=takes)
+    return Committed(
+        spent=sums["spent"],
+        under_way=sums["under_way"],
+        in_doubt=sums["in_doubt"],
+        seconds=seconds,
+        takes=takes,
+        unpriced=unpriced,
+    )
 
 
 def _kind(entry: Entry, attempt: Attempt) -> str | None:
@@ -76,6 +86,9 @@ def check(caps: Caps, known: Committed, *, cost: list[Money | None], seconds: li
         if unpriced:
             hint = "write the price under providers: NAME: prices:, or cap takes or seconds instead"
             raise Refused(f"{unpriced} takes have no known price, and {what} caps money", hint=hint)
+        if known.unpriced and cost:
+            hint = "cap takes or seconds instead"
+            raise Refused(f"{known.unpriced} takes that are paid for have no known price, and {what} caps money", hint=hint)
         _check_money(caps, known, [one for one in cost if one], what)
     if caps.takes is not None and known.takes + len(cost) > caps.takes:
         raise Refused(f"{what} allows {caps.takes} takes; {known.takes} are paid for or in doubt, {len(cost)} would be added")

@@ -11,7 +11,7 @@ from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from runner import source
 from runner.errors import UsageError
@@ -135,6 +135,10 @@ class Provider:
         """Where it can be reached, the first one first; none for the embedded studio."""
         return (self.base_url, *self.spec.get("fallback_urls", ())) if self.base_url else ()
 
+    def lists(self, name: str) -> bool:
+        """Whether its own list has just this spelling or version of a model."""
+        return any(fnmatchcase(name, pattern) for pattern in self.models)
+
     def offers(self, model: Model) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self.models for name in model.names)
 
@@ -179,9 +183,24 @@ class Catalog:
         return replace(self, providers={**self.providers, **{provider.name: provider for provider in more}})
 
 
+def split(url: str) -> SplitResult:
+    """A URL's parts; all empty for what is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, parts.hostname
+    except ValueError:
+        return urlsplit("")
+    return parts
+
+
+def hostname(url: str) -> str:
+    """A URL's host in lower case; empty for what is no URL."""
+    return (split(url).hostname or "").lower()
+
+
 def is_loopback(url: str) -> bool:
     """Whether a URL's host is this machine, as written; a name that only begins like an address is not."""
-    host = (urlsplit(url).hostname or "").lower()
+    host = hostname(url)
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -22,7 +22,7 @@ import anyio
 import httpx
 
 from runner.answers import Reply, clean, moment
-from runner.catalog import Provider, is_loopback
+from runner.catalog import Provider, is_loopback, split
 from runner.errors import Refused, Unreachable
 from runner.wire import Request
 
@@ -95,12 +95,12 @@ class Client:
 
     @property
     def host(self) -> str:
-        return urlsplit(self.base_url).netloc
+        return _host(self.base_url)
 
     @property
     def hosts(self) -> frozenset[str]:
         """All hosts that are this provider: a task made at one is known at the others."""
-        return frozenset(urlsplit(url).netloc for url in self.base_urls)
+        return frozenset(map(_host, self.base_urls))
 
     async def submit(self, request: Request) -> Reply:
         """Send a paid request once. Unreachable says whether a byte of it may have left."""
@@ -198,9 +198,21 @@ class Client:
         """Before every hop: only where links may lead, and the key not beyond the provider's own hosts."""
         url = str(request.url)
         self.check_link(url)
+        await self._check_addresses(request.url.host, request.url.port or 443)
         if not _is_at(url, self.base_urls):
             for name in self._auth(Request(method="GET", path="")):
                 request.headers.pop(name, None)
+
+    async def _check_addresses(self, host: str, port: int) -> None:
+        """A name may stand for this machine or one in its network: what it resolves to counts, in whatever form it is written."""
+        if is_private(split(self.base_url).hostname or ""):
+            return
+        try:
+            found = await anyio.getaddrinfo(host, port)
+        except OSError:
+            return  # a proxy may know it; without one there is no connection
+        if any(is_private(str(address[0])) for *_, address in found):
+            raise Refused(f"the provider gave a link into a private network: {host}")
 
     def check_link(self, url: str) -> None:
         """Links come from a server: http(s) only, into this machine or its network only where the provider lives there."""
@@ -238,8 +250,18 @@ def _unpacked(body: bytes) -> bytes:
 
 
 def _is_at(url: str, bases: Sequence[str]) -> bool:
-    parts = urlsplit(url)
-    return any((parts.scheme, parts.netloc) == (base.scheme, base.netloc) for base in map(urlsplit, bases))
+    return _origin(url) in map(_origin, bases)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = split(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def _host(url: str) -> str:
+    """`host[:port]`, never a user or password."""
+    parts = split(url)
+    return (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
 
 
 def is_private(host: str) -> bool:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from runner import judge, layers, templates, verdict, ways
+from runner import judge, layers, parameters, templates, verdict, ways
 from runner.assets import Medium, Shelf
 from runner.catalog import Catalog, Model, Provider
 from runner.errors import Place
 from runner.judge import Fault
 from runner.layers import Layer
 from runner.roles import Cast
-from runner.shots import Shot, fingerprint, size_of
+from runner.shots import Shot, fingerprint
 from runner.source import Map
-from runner.stack import Broken, Notes, Stack
+from runner.stack import Broken, Columns, Notes, Stack
 from runner.templates import TemplateError
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -30,7 +30,6 @@ class Composer:
     catalog: Catalog
     notes: Notes
     shelf: Shelf
-    variables: Map
     built_in: Mapping[str, Any]
     output: str
     output_place: Place
@@ -38,11 +37,28 @@ class Composer:
     top_provider: str | None
     top_place: Place
 
-    def shot(self, rows: Sequence[Layer]) -> Shot | None:
+    ids: dict[str, Place] = field(default_factory=dict)
+
+    def shot(self, rows: Sequence[Layer], variables: Sequence[Map], columns: Columns) -> Shot | None:
         try:
-            return _Shot(self, Stack(rows, notes=self.notes, shelf=self.shelf, variables=self.variables)).made()
+            stack = Stack(rows, notes=self.notes, shelf=self.shelf, variables=variables, columns=columns)
+            self._check_id_is_free(stack)
+            return _Shot(self, stack).made()
         except Broken:
             return None
+
+    def _check_id_is_free(self, stack: Stack) -> None:
+        """Ids are unique ignoring case, since files on some systems are."""
+        place = stack.place("id")
+        other = self.ids.setdefault(stack.id.casefold(), place)
+        if other is place:
+            return
+        if other == place:
+            message, hint = f'the id "{stack.id}" is that of another combination too', "put the columns into the id: ${…}"
+        else:
+            where = f"line {other.line}" if other.file == place.file else str(other)
+            message, hint = f'the id "{stack.id}" is taken by the shot at {where}', "ids differ in more than case"
+        stack.note(Fault(code="E201", path=(), message=message, hint=hint), "id")
 
 
 class _Shot:
@@ -63,31 +79,31 @@ class _Shot:
         provider = self._provider(model)
         prompt = self.stack.prompt()
         negative = self.stack.text("negative_prompt")
-        dropped, parameters = self._parameters(model)
+        dropped, given = parameters.chosen(self.stack, self.by.catalog, model)
         texts = {name: text for name, text in (("prompt", prompt), ("negative_prompt", negative)) if text is not None}
         for name in [name for name in texts if name not in model.schema["properties"] and name not in self.own.data]:
             dropped = (*dropped, name)  # from an outer layer, as parameters are
             del texts[name]
         prompt, negative = texts.get("prompt"), texts.get("negative_prompt")
         cast = Cast(self.stack, model, self.by.shelf)
-        wired = self._sized(model, parameters)
+        wired = parameters.sized(self.stack, model, given)
         unchecked = self.data.get("unchecked") or {}
         service = self.by.catalog.providers[provider]
         verdict.tell(self.stack, model, service, texts=texts, media=cast.shape, parameters=wired, unchecked=unchecked)
         cast.check(wired, self._ratio(wired))
         media = tuple(cast.media)
-        self._check_ways(model, service, media)
+        self._check_ways(model, service, media, cast.paths)
         return Shot(
             id=self.id,
-            place=self.own.data.place("id"),
-            scene=self.data.get("scene"),
+            place=self.stack.place("id"),
+            scene=self.stack.text("scene"),
             model=model,
             model_name=model_name,
             provider=provider,
             prompt=prompt,
             negative_prompt=negative,
             media=media,
-            parameters=parameters,
+            parameters=given,
             wired=wired,
             unchecked=unchecked,
             takes=self.data.get("takes", 1),
@@ -98,7 +114,7 @@ class _Shot:
                 prompt=prompt,
                 negative_prompt=negative,
                 media=media,
-                parameters=parameters,
+                parameters=given,
                 unchecked=unchecked,
             ),
         )
@@ -117,7 +133,7 @@ class _Shot:
             raise Broken
 
     def _model(self) -> tuple[Model, str]:
-        name = self.data.get("model")
+        name = self.stack.text("model")
         models = self.by.catalog.models
         if name is None:
             self.note(
@@ -136,7 +152,7 @@ class _Shot:
         return models[name], str(name)
 
     def _provider(self, model: Model) -> str:
-        written = self.data.get("provider")
+        written = self.stack.text("provider")
         name = self.by.provider or written or self.by.top_provider or "studio"
         providers = self.by.catalog.providers
         place = layers.place(self.stack.layers, ("provider",)) if written else self.by.top_place
@@ -152,70 +168,26 @@ class _Shot:
         if not provider.offers(model):
             offers = judge.suggestion(model.id, provider.models)
             self.note(Fault(code="E303", path=(), message=f'{name} does not offer "{model.id}"', hint=offers), "model")
-        regions = model.about.get("regions", ())
-        if provider.region and regions and provider.region not in regions:
+        self._check_region(model, provider)
+        written_model = str(self.stack.text("model"))
+        if provider.offers(model) and not provider.lists(written_model):
+            message = f'{name} lists "{model.id}" by another name than "{written_model}"'
             self.note(
-                Fault(
-                    code="E308",
-                    path=(),
-                    message=f'"{model.id}" is not offered in region {provider.region}',
-                    hint=f"regions: {', '.join(regions)}",
-                ),
-                "model",
+                Fault(code="W303", path=(), message=message, hint=judge.suggestion(written_model, provider.models)), "model"
             )
         return str(name)
 
-    def _parameters(self, model: Model) -> tuple[tuple[str, ...], dict[str, Any]]:
-        """The shot's parameters; those of outer layers that its model lacks are dropped."""
-        known = set(model.parameters) | ({"resolution", "ratio"} if "size" in model.parameters else set())
-        anywhere = {name for one in self.by.catalog.models.values() for name in one.parameters}
-        kept: dict[str, Any] = {}
-        dropped = []
-        for name, value in (self.data.get("parameters") or {}).items():
-            if name in known or layers.has(self.own, "parameters", name):
-                kept[name] = self.stack.expanded(value, "parameters", name)
-                continue
-            dropped.append(name)
-            if name not in anywhere:
-                hint = judge.suggestion(name, sorted(known))
-                self.note(
-                    Fault(code="W102", path=(), message=f'no model has a parameter "{name}"; it is not sent', hint=hint),
-                    "parameters",
-                    name,
-                    of_key=True,
-                )
-        return tuple(dropped), kept
-
-    def _sized(self, model: Model, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Resolution and ratio → size, where the model asks for that."""
-        asked = [name for name in ("resolution", "ratio") if name in parameters and name not in model.parameters]
-        if "size" not in model.parameters or not asked:
-            return parameters
-        if "size" in parameters:
-            nearer = [name for name in asked if layers.has(self.own, "parameters", name)]
-            if layers.has(self.own, "parameters", "size") == bool(nearer):
-                fault = Fault(
-                    code="E307", path=(), message=f'"size" and "{asked[0]}" say the same thing twice', hint="keep one of them"
-                )
-                self.note(fault, "parameters", asked[0], of_key=True)
-                raise Broken
-            lost: list[str] = [] if nearer else [*asked]
-            for name in lost or ("size",):
-                parameters.pop(name)
-            if lost:
-                return parameters
-        size = size_of(model, parameters.get("resolution"), parameters.get("ratio"))
-        if size is None:
-            tiers = model.parameters["size"].get("x-tiers", {})
-            tiers_said = "; ".join(f"{tier}: {', '.join(sizes)}" for tier, sizes in tiers.items())
-            said = " and ".join(f"{name} {judge.shown(parameters[name])}" for name in asked if name in parameters)
-            self.note(
-                Fault(code="E104", path=(), message=f"{said} is no size of {model.id}", hint=f"its sizes are {tiers_said}"),
-                "parameters",
-                asked[0],
-            )
-            raise Broken
-        return {**{key: value for key, value in parameters.items() if key not in asked}, "size": size}
+    def _check_region(self, model: Model, provider: Provider) -> None:
+        regions = model.about.get("regions", ())
+        if not provider.region or not regions or provider.region in regions:
+            return
+        hint = f"regions that are sure: {', '.join(regions)}"
+        if provider.region in model.about.get("not_in", ()):
+            message = f'"{model.id}" is not offered in region {provider.region}'
+            self.note(Fault(code="E308", path=(), message=message, hint=hint), "model")
+        else:
+            message = f'no source says whether "{model.id}" is offered in region {provider.region}'
+            self.note(Fault(code="W308", path=(), message=message, hint=hint), "model")
 
     def _ratio(self, wired: Mapping[str, Any]) -> str | None:
         """The shape that the storyboard asks for, also where this shot's model has no word for it."""
@@ -223,24 +195,32 @@ class _Shot:
         size = wired.get("size")
         return str(ratio) if isinstance(ratio, str) else size.replace("*", ":") if isinstance(size, str) else None
 
-    def _check_ways(self, model: Model, provider: Provider, media: Sequence[Medium]) -> None:
+    def _check_ways(
+        self, model: Model, provider: Provider, media: Sequence[Medium], paths: Mapping[str, tuple[str | int, ...]]
+    ) -> None:
         """Whether everything can get to the provider, said before anything is spent."""
         for medium in media:
             found = ways.way(provider, medium)
             if isinstance(found, Fault):
-                self.note(found, "media", medium.role.partition("/")[0])
+                self.note(found, *paths[medium.role])
             elif (found == "inline" or medium.form == "data") and provider.spec["media"]["data_uri"].get("unsure"):
                 message = f"no source says whether {provider.name} takes pictures inline, as this one would be sent"
                 hint = "give its https:// URL, or try one shot before many"
-                self.note(Fault(code="W411", path=(), message=message, hint=hint), "media", medium.role.partition("/")[0])
+                self.note(Fault(code="W411", path=(), message=message, hint=hint), *paths[medium.role])
         items = [medium for medium in media if model.roles[medium.role.partition("/")[0]]["x-to"].endswith("/media/-")]
-        if len(items) > 1 and provider.media_encoding(model) == "string":
-            message = f"{provider.name} takes media as bare URLs, so that it cannot tell {len(items)} of them apart"
+        if provider.media_encoding(model) == "string" and [medium.role for medium in items] not in ([], ["first_frame"]):
+            message = f"{provider.name} takes media as bare URLs, which say nothing but one first_frame"
             hint = f"say media_encoding: object under providers: {provider.name}: if it takes objects after all"
             self.note(Fault(code="E309", path=(), message=message, hint=hint), "media")
 
     def _output(self, model: str, provider: str) -> str:
-        words = {**self.by.built_in, "shot": self.id, "scene": self.data.get("scene") or "", "model": model, "provider": provider}
+        words = {
+            **self.by.built_in,
+            "shot": self.id,
+            "scene": self.stack.text("scene") or "",
+            "model": model,
+            "provider": provider,
+        }
         try:
             text = str(templates.expand(self.by.output, {**self.stack.variables, **words}))
         except TemplateError as error:

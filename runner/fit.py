@@ -8,6 +8,7 @@ from typing import Any
 from runner.judge import Fault
 from runner.probe import Probe
 
+_HAIR = 0.01
 _ALIKE = {"jpg": "jpeg", "jpe": "jpeg", "tif": "tiff", "qt": "mov", "m4v": "mp4", "wave": "wav"}
 
 
@@ -28,7 +29,7 @@ def misfits(limits: Mapping[str, Any], probe: Probe) -> Iterator[Fault]:
     if (span := limits.get("seconds")) and probe.seconds is not None and not _within(probe.seconds, span):
         yield _fault("E407", f"lasts {probe.seconds:.2f} s, allowed are {_span(span)} s")
     if (least := limits.get("least_fps")) and probe.fps is not None and probe.fps < least:
-        yield _fault("E413", f"has {probe.fps:g} frames a second, the least is {least:g}")
+        yield _fault("E413", f"has {probe.fps:g} frames a second, {_above(least)}")
     cut = limits.get("cut_to")
     if isinstance(cut, (int, float)) and probe.seconds is not None and probe.seconds > cut:
         yield _fault("W407", f"lasts {probe.seconds:.2f} s, the service cuts it at {cut:g} s without a word")
@@ -54,8 +55,19 @@ def _within(value: float, span: Sequence[float | None]) -> bool:
 def _span(span: Sequence[float | None]) -> str:
     least, most = span
     if least is None or most is None:
-        return f"at least {least:g}" if least is not None else f"at most {most:g}"
+        return f"at least {least:g}" if least is not None else f"{_below(most)}"
     return f"{least:g} to {most:g}"
+
+
+def _below(most: float | None) -> str:
+    """A limit as its source says it: files write "less than 20" as a hair below 20."""
+    whole = round(most or 0)
+    return f"less than {whole}" if most is not None and 0 < whole - most < _HAIR else f"at most {most:g}"
+
+
+def _above(least: float) -> str:
+    whole = round(least)
+    return f"it needs more than {whole}" if 0 < least - whole < _HAIR else f"the least is {least:g}"
 
 
 def _sides(limits: Mapping[str, Any], probe: Probe) -> Iterator[Fault]:

@@ -53,7 +53,7 @@ def place(layers: Sequence[Layer], path: Sequence[str | int], *, of_key: bool = 
     data: Any = origin(layers, path).data
     found: Place = data.place()
     for position, part in enumerate(path):
-        if not _has(data, part):
+        if not has_part(data, part):
             break
         last = position == len(path) - 1
         found = data.place_of_key(str(part)) if of_key and last and isinstance(data, Map) else data.place(part)
@@ -68,13 +68,14 @@ def pointer(path: Sequence[str | int]) -> str:
 
 def _walk(data: Any, path: Sequence[str | int]) -> int:
     for depth, part in enumerate(path):
-        if not _has(data, part):
+        if not has_part(data, part):
             return depth
         data = data[part]
     return len(path)
 
 
-def _has(data: Any, part: str | int) -> bool:
+def has_part(data: Any, part: str | int) -> bool:
+    """Whether a mapping has a key, a list an index."""
     if isinstance(data, Map):
         return part in data
     return isinstance(data, Seq) and isinstance(part, int) and 0 <= part < len(data)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from runner import catalog as catalogue
-from runner import judge, layers, providers, source
+from runner import judge, layers, providers, rows, source
 from runner.assets import Shelf
 from runner.catalog import Catalog
 from runner.compose import Composer
@@ -17,13 +16,10 @@ from runner.errors import ManifestError, Place, Problem
 from runner.judge import Fault
 from runner.layers import Layer
 from runner.shots import Manifest, Shot, stem
-from runner.source import Map, Source
+from runner.source import Map, Seq, Source
 
 DEFAULT_OUTPUT = "renders/${manifest}/${shot}.mp4"
 MOST_SHOTS = 1_000_000
-# In the contract, not read yet: said as such instead of passed over.
-NOT_YET = ("include", "models", "matrix", "exclude", "each")
-_KEY = re.compile(r"\b(?:sk|st)-[A-Za-z0-9][A-Za-z0-9_-]{15,}")
 
 
 @dataclass(kw_only=True)
@@ -45,6 +41,10 @@ class Notes:
             alike.setdefault((problem.place, problem.code, problem.message), []).append(problem)
         once = [_once(problems) for problems in alike.values()]
         return tuple(sorted(once, key=lambda problem: (problem.place, problem.code)))
+
+    def tell(self, problem: Problem) -> None:
+        """A problem of another file, as it was found there."""
+        self.problems.append(problem)
 
     @property
     def has_errors(self) -> bool:
@@ -74,8 +74,9 @@ def read(
     notes = Notes()
     _structure(text, notes)
     chosen = _providers(text, notes, environ)
-    known = Catalog(models=catalogue.load().models, providers=chosen)
-    shots = _shots(text, notes, known, path=path, profile=profile, provider=provider, allowed=allowed)
+    shelf = Shelf(path.parent, allowed)
+    known = Catalog(models={**catalogue.load().models, **_models(text, notes, shelf)}, providers=chosen)
+    shots = _shots(text, notes, known, shelf, path=path, profile=profile, provider=provider)
     _clashes(shots, notes)
     if notes.has_errors:
         raise ManifestError(notes.told())
@@ -98,58 +99,57 @@ def read(
 def _structure(text: Source, notes: Notes) -> None:
     """The manifest's own schema; key-shaped strings anywhere; what this version cannot read yet."""
     for fault in judge.faults(catalogue.schema("manifest"), text.data):
-        # merge keys are told with their own hint by source.py; the unread features below
-        if not (fault.of_key and fault.path[-1] in NOT_YET):
-            notes.add(fault, _spot(text, fault), fault.path)
+        notes.add(fault, rows.spot(text, fault), fault.path)
     if isinstance(text.data, Map):
-        for path, value in _strings(text.data, ()):
-            if found := _KEY.search(value):
-                fault = Fault(
-                    code="E501",
-                    path=path,
-                    message=f"looks like a secret key ({found[0][:6]}…)",
-                    hint="keys come from the environment only; take it out and renew it",
-                )
-                notes.add(fault, text.place(path), path)
+        rows.tell_secrets(text, notes)
         for path in _unread(text.data):
             fault = Fault(
                 code="E190", path=path, message=f'"{path[-1]}" is part of the format, but this version does not read it yet'
             )
-            notes.add(fault, _spot(text, Fault(code="", path=path, message="", of_key=True)), path)
-
-
-def _spot(text: Source, fault: Fault) -> Place:
-    if fault.of_key:
-        parent: Any = text.data
-        for part in fault.path[:-1]:
-            parent = parent[part]
-        if isinstance(parent, Map) and fault.path[-1] in parent:
-            found: Place = parent.place_of_key(str(fault.path[-1]))
-            return found
-    return text.place(fault.path)
-
-
-def _strings(value: Any, path: tuple[str | int, ...]) -> Iterable[tuple[tuple[str | int, ...], str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, (dict, list)):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _strings(item, (*path, key))
+            notes.add(fault, rows.spot(text, Fault(code="", path=path, message="", of_key=True)), path)
 
 
 def _unread(data: Map) -> Iterable[tuple[str | int, ...]]:
-    yield from ((key,) for key in NOT_YET if key in data)
+    """Chains are in the contract and not read yet: said as such instead of passed over."""
     shots = data.get("shots")
     for number, shot in enumerate(shots if isinstance(shots, list) else ()):
-        if isinstance(shot, Map):
-            yield from (("shots", number, key) for key in NOT_YET if key in shot)
-            media = shot.get("media")
-            if isinstance(media, Map):
-                yield from (
-                    ("shots", number, "media", role, "shot")
-                    for role, value in media.items()
-                    if isinstance(value, Map) and "shot" in value
-                )
+        media = shot.get("media") if isinstance(shot, Map) else None
+        if isinstance(media, Map):
+            yield from (
+                ("shots", number, "media", role, "shot")
+                for role, value in media.items()
+                if isinstance(value, Map) and "shot" in value
+            )
+
+
+def _models(text: Source, notes: Notes, shelf: Shelf) -> dict[str, catalogue.Model]:
+    """Model files of the manifest's own, by every name they have; additions to the catalogue, never redefinitions."""
+    said = text.data.get("models") if isinstance(text.data, Map) else None
+    known: dict[str, catalogue.Model] = {}
+    for number, name in enumerate(said if isinstance(said, list) else ()):
+        path = ("models", number)
+        file = shelf.locate(str(name))
+        if isinstance(file, Fault):
+            notes.add(file, text.place(path), path)
+            continue
+        try:
+            read = source.read(shelf.folder / str(name))
+        except ManifestError as error:
+            for problem in error.problems:
+                notes.tell(problem)
+            continue
+        faults = judge.faults(catalogue.schema("model"), read.data)
+        for fault in faults:
+            notes.add(fault, rows.spot(read, fault), fault.path)
+        if faults:
+            continue
+        model = catalogue.model_of(read.data)
+        taken = [one for one in model.names if one in catalogue.load().models or one in known]
+        if taken:
+            fault = Fault(code="E310", path=(), message=f'there is a model "{taken[0]}" already', hint="give yours another id")
+            notes.add(fault, read.place(("x-model", "id")), path)
+        known.update(dict.fromkeys(model.names, model) if not taken else {})
+    return known
 
 
 def _providers(text: Source, notes: Notes, environ: Mapping[str, str]) -> Mapping[str, catalogue.Provider]:
@@ -161,7 +161,7 @@ def _providers(text: Source, notes: Notes, environ: Mapping[str, str]) -> Mappin
     for fault in chosen.faults:
         notes.add(
             fault,
-            _spot(text, Fault(code="", path=("providers", *fault.path), message="", of_key=fault.of_key)),
+            rows.spot(text, Fault(code="", path=("providers", *fault.path), message="", of_key=fault.of_key)),
             ("providers", *fault.path),
         )
     return chosen.providers
@@ -178,101 +178,58 @@ def _shots(
     text: Source,
     notes: Notes,
     known: Catalog,
+    shelf: Shelf,
     *,
     path: Path,
     profile: str | None,
     provider: str | None,
-    allowed: Sequence[Path],
 ) -> list[Shot]:
     data = text.data
-    rows = data.get("shots") if isinstance(data, Map) else None
-    if not isinstance(rows, list):
+    if not isinstance(data, Map) or not isinstance(data.get("shots", Seq()), list) or _is_layered_wrongly(notes):
         return []
-    under = _under(data, notes, profile)
     name = stem(path) + (f".{profile}" if profile else "")
     composer = Composer(
         catalog=known,
         notes=notes,
-        shelf=Shelf(path.parent, allowed),
-        variables=_map(data, "vars"),
+        shelf=shelf,
         built_in={"manifest": name},
-        output=data.get("output") if isinstance(data.get("output"), str) else DEFAULT_OUTPUT,
+        output=str(data["output"]) if isinstance(data.get("output"), str) else DEFAULT_OUTPUT,
         output_place=text.place(("output",)),
         provider=provider,
         top_provider=data.get("provider") if isinstance(data.get("provider"), str) else None,
         top_place=text.place(("provider",)),
     )
-    broken = {
-        problem.path.split("/")[2]
-        for problem in notes.problems
-        if problem.path.startswith("/shots/") and problem.severity == "error"
-    }
-    layered = any(
-        problem.path.startswith(("/defaults", "/scenes", "/profiles", "/vars"))
-        for problem in notes.problems
-        if problem.severity == "error"
-    )
-    _same_ids(rows, notes)
+    chosen = _profile(data, notes, profile)
     made = []
-    for number, row in enumerate(rows):
-        # A shot whose form is broken has been told of; what it would mean is not worth guessing.
-        if isinstance(row, Map) and str(number) not in broken and not layered:
-            scene = _scene(data, row, number, notes)
-            stack = [*under[:1], *scene, *under[1:], Layer(data=row, path=("shots", number))]
-            made.append(composer.shot(stack))
+    found = rows.parts(text, notes, shelf)
+    for part in found:
+        variables = [found[0].variables, part.variables]
+        for row in rows.rows(part, chosen, notes, shelf, rows.pointers(notes.problems, part.text.file)):
+            made.append(composer.shot(row.layers, variables, row.columns))
+            if len(made) > MOST_SHOTS:
+                message = f"more than {MOST_SHOTS:,} shots in all"
+                notes.add(Fault(code="E105", path=(), message=message), row.layers[-1].data.place("id"))
+                return []
     return [shot for shot in made if shot]
 
 
-def _same_ids(rows: Sequence[Any], notes: Notes) -> None:
-    """Ids are unique ignoring case, since files on some systems are."""
-    lines: dict[str, int] = {}
-    for number, row in enumerate(rows):
-        if isinstance(row, Map) and isinstance(row.get("id"), str):
-            line = lines.setdefault(row["id"].casefold(), row.place("id").line)
-            if line != row.place("id").line:
-                fault = Fault(
-                    code="E201",
-                    path=(),
-                    message=f'the id "{row["id"]}" is taken by the shot at line {line}',
-                    hint="ids differ in more than case",
-                )
-                notes.add(fault, row.place("id"), ("shots", number, "id"), row["id"])
+def _is_layered_wrongly(notes: Notes) -> bool:
+    """Whether something under all shots is broken: then nothing can be said of any of them."""
+    outer = ("/defaults", "/scenes", "/profiles", "/vars", "/include")
+    return any(problem.path.startswith(outer) for problem in notes.problems if problem.severity == "error")
 
 
-def _under(data: Map, notes: Notes, profile: str | None) -> list[Layer]:
-    """Defaults first, the profile (if one is chosen) second."""
-    found = [Layer(data=_map(data, "defaults"), path=("defaults",))]
-    if profile:
-        profiles = _map(data, "profiles")
-        if profile in profiles and isinstance(profiles[profile], Map):
-            found.append(Layer(data=profiles[profile], path=("profiles", profile)))
-        else:
-            hint = judge.suggestion(profile, profiles) or "the manifest has no profiles"
-            notes.add(
-                Fault(code="E204", path=(), message=f'there is no profile "{profile}"', hint=hint),
-                data.place("profiles"),
-                ("profiles",),
-            )
-    return found
-
-
-def _scene(data: Map, row: Map, number: int, notes: Notes) -> list[Layer]:
-    name = row.get("scene")
-    scenes = _map(data, "scenes")
-    if name is None or (name in scenes and scenes[name] is None):
-        return []
-    if name in scenes:
-        return [Layer(data=scenes[name], path=("scenes", name))]
-    if scenes:
-        # Without a `scenes:` block a scene is just a label; with one, a name that is not in it is a slip.
-        fault = Fault(code="E205", path=(), message=f'there is no scene "{name}"', hint=judge.suggestion(str(name), scenes))
-        notes.add(fault, row.place("scene"), ("shots", number, "scene"), row.get("id"))
-    return []
-
-
-def _map(data: Map, key: str) -> Map:
-    found = data.get(key)
-    return found if isinstance(found, Map) else Map()
+def _profile(data: Map, notes: Notes, profile: str | None) -> Layer | None:
+    if not profile:
+        return None
+    profiles = data.get("profiles")
+    known = profiles if isinstance(profiles, Map) else Map()
+    if isinstance(known.get(profile), Map):
+        return Layer(data=known[profile], path=("profiles", profile))
+    hint = judge.suggestion(profile, known) or "the manifest has no profiles"
+    fault = Fault(code="E204", path=(), message=f'there is no profile "{profile}"', hint=hint)
+    notes.add(fault, data.place("profiles"), ("profiles",))
+    return None
 
 
 def _clashes(shots: Sequence[Shot], notes: Notes) -> None:

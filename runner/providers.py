@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runner import catalog, judge
-from runner.catalog import Catalog, Provider, is_loopback
+from runner.catalog import Catalog, Provider, hostname, is_loopback, split
 from runner.judge import Fault
 
 # What a manifest may say of a profile; the rest (refusal and retry rules, words, pointers) is the profile's alone.
@@ -53,7 +53,7 @@ def choose(known: Catalog, said: Mapping[str, Any], environ: Mapping[str, str]) 
             )
             continue
         faults += [_foreign(name, key) for key in override if key not in OVERRIDES | {"extends", "title"}]
-        if base == "studio" and base != name:
+        if "studio" in {base, name} and base != name:
             hint = "write what is to be different under providers: studio:"
             faults.append(Fault(code="E106", path=(name, "extends"), message="the studio is the only one of its kind", hint=hint))
             continue
@@ -95,6 +95,13 @@ def _laid(spec: Mapping[str, Any], name: str, override: Mapping[str, Any]) -> tu
     faults += region_faults
     if result["base_url"] != spec.get("base_url"):
         result["fallback_urls"] = []
+    if "base_url" in override and not is_loopback(str(override["base_url"])):
+        result["region"], more = _region_of(spec, name, override)
+        faults += more
+    elif "region" in override:
+        result["region"] = override["region"]
+    if result["base_url"] and not (is_loopback(result["base_url"]) or _is_own(spec, result["base_url"])):
+        result["prices"] = []  # somebody else's house: its prices are not known
     if "media_encoding" in override:
         result["media"] = {**spec["media"], "encoding": override["media_encoding"], "encoding_by_model": {}}
     if spec.get("free") and result["base_url"] and not is_loopback(result["base_url"]):
@@ -107,25 +114,23 @@ def _laid(spec: Mapping[str, Any], name: str, override: Mapping[str, Any]) -> tu
     for part in ("limits", "poll"):
         for key, value in override.get(part, {}).items():
             own = spec[part].get(key)
-            widens = (
-                own is not None
-                and not free
-                and (value > own if part == "limits" else key in {"first", "every"} and value < spec["poll"]["floor"])
-            )
+            # UNKNOWN may be borne for longer than the profile says, never for less: a paid task is at stake.
+            least = {"first": spec["poll"]["floor"], "every": spec["poll"]["floor"], "unknown_for": own}.get(key)
+            widens = own is not None and not free and (value > own if part == "limits" else least is not None and value < least)
             if widens:
-                limit = own if part == "limits" else spec["poll"]["floor"]
+                limit = own if part == "limits" else least
                 faults.append(
                     Fault(code="E105", path=(name, part, key), message=f"{value} goes beyond the profile's own limit, {limit}")
                 )
             result[part] = {**result[part], key: value}
-    for key in ("region", "workspace", "title"):
+    for key in ("workspace", "title"):
         if key in override:
             result[key] = override[key]
     if "auth" in override:
         result["auth"] = {**spec.get("auth", {}), **override["auth"]}
     for key in ("models", "prices"):
         if key in override:
-            result[key] = [*override[key], *spec.get(key, [])]
+            result[key] = [*result.get(key, []), *override[key]]  # behind the profile's own, whose currency counts
     for key in ("seconds", "faults"):
         if key in override:
             result[key] = override[key]
@@ -154,11 +159,43 @@ def _base_url(spec: Mapping[str, Any], name: str, override: Mapping[str, Any]) -
     return hosts["shared"], []
 
 
+def _region_of(spec: Mapping[str, Any], name: str, override: Mapping[str, Any]) -> tuple[str | None, list[Fault]]:
+    """The region that an address lies in; None where it is none of the profile's."""
+    host = hostname(str(override["base_url"]))
+    found = next(
+        (region for region, urls in spec.get("regions", {}).items() if any(_is_like(host, url) for url in urls.values())), None
+    )
+    said = override.get("region")
+    if said and said != found:
+        where = f"in region {found}" if found else "in none of its regions"
+        return found, [
+            Fault(code="E106", path=(name, "region"), message=f"region {said}, but {host} is {where}", hint="keep one of the two")
+        ]
+    return found, []
+
+
+def _is_like(host: str, url: str) -> bool:
+    """Whether a host is that of a region's URL, `{workspace}` standing for any one label."""
+    pattern = re.escape(hostname(url.replace("{workspace}", "WORKSPACE"))).replace("workspace", "[^.]+")
+    return re.fullmatch(pattern, host) is not None
+
+
+def _is_own(spec: Mapping[str, Any], url: str) -> bool:
+    return any(_matches(hostname(url), pattern) for pattern in spec.get("hosts", ()))
+
+
 def _address(name: str, provider: Provider) -> list[Fault]:
     """Plain http is for loopback only; a host that the profile does not know is not trusted with its key."""
     if provider.base_url is None:
         return []
-    parts = urlsplit(provider.base_url)
+    try:
+        parts = urlsplit(provider.base_url)
+        plain = not (parts.username or parts.password or parts.query or parts.fragment) and parts.port != 0
+    except ValueError:
+        return [Fault(code="E106", path=(name, "base_url"), message=f'"{provider.base_url}" is not an http(s) address')]
+    if not plain:
+        message = "an address has no user, password, query or fragment"
+        return [Fault(code="E106", path=(name, "base_url"), message=message, hint="write https://HOST[:PORT]/PATH")]
     if parts.scheme == "http" and not is_loopback(provider.base_url):
         hint = "write https://"
         return [
@@ -188,8 +225,7 @@ def is_trusted(provider: Provider, trust: tuple[str, ...]) -> bool:
         return provider.free
     own = catalog.load().providers
     built_in = {one.env: one for one in own.values() if one.env}
-    parts = urlsplit(provider.base_url)
-    host = (parts.hostname or "").lower()
+    host, parts = hostname(provider.base_url), split(provider.base_url)
     if parts.scheme != "https" and not is_loopback(provider.base_url):
         return False  # nobody's word lets a key travel unencrypted
     if provider.env in built_in:
@@ -198,7 +234,8 @@ def is_trusted(provider: Provider, trust: tuple[str, ...]) -> bool:
         if any(_matches(host, pattern) for pattern in built_in[provider.env].hosts):
             return True
     return any(
-        said in {f"{provider.env}={host}", f"{provider.env}={host}:{parts.port}"} for said in (one.strip() for one in trust)
+        host and said in {f"{provider.env}={host}", f"{provider.env}={host}:{parts.port}"}
+        for said in (one.strip() for one in trust)
     )
 
 

@@ -38,6 +38,7 @@ class Cast:
         self.model = model
         self.shelf = shelf
         self.media: list[Medium] = []
+        self.paths: dict[str, _Path] = {}
         self.shape: dict[str, Any] = {}
         for item in self._written():
             self._take(item)
@@ -60,6 +61,8 @@ class Cast:
     def _native(self, item: Mapping[str, Any], path: _Path) -> Item:
         """An item of the service's own list: its `type` is a role's wire name, or a role."""
         written = str(item["type"])
+        if "reference_voice" in item and not written.startswith("reference_"):
+            self._note("E304", f"{written} has no voice, only a reference has", *path, "reference_voice", of_key=True)
         if written not in self.model.roles:
             for role, rule in self.model.roles.items():
                 if rule.get("x-type") == written:
@@ -133,6 +136,7 @@ class Cast:
             self.stack.note(fault, *path)
         if medium:
             self.media.append(medium)
+            self.paths[role] = path
 
     def check(self, wired: Mapping[str, Any], ratio: str | None) -> None:
         """What only shows with the parameters: seconds together, sound longer than the video, a picture of another shape."""
@@ -146,7 +150,7 @@ class Cast:
             seconds = medium.probe.seconds if medium.probe else None
             if medium.rule.get("cut_to") == "duration" and seconds and isinstance(duration, int) and seconds > duration > 0:
                 message = f'"{medium.value}" lasts {seconds:.2f} s, the service cuts it at the duration, {duration} s'
-                self._note("W407", message, "media", medium.role)
+                self._note("W407", message, *self.paths[medium.role])
             if medium.role == "first_frame" and ratio:
                 self._compare(medium, ratio)
 
@@ -181,4 +185,4 @@ class Cast:
                 else "crop the picture, or write its ratio"
             )
             size = f"{seen.width}×{seen.height}"  # noqa: RUF001 - the sign that people write
-            self._note("W405", f'"{medium.value}" is {size}, the storyboard is {ratio}', "media", medium.role, hint=hint)
+            self._note("W405", f'"{medium.value}" is {size}, the storyboard is {ratio}', *self.paths[medium.role], hint=hint)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from runner import layers, templates
 from runner.assets import Shelf
-from runner.errors import Place
+from runner.errors import Place, Problem
 from runner.judge import Fault
 from runner.layers import Layer
 from runner.source import Map
+from runner.tables import Row
 from runner.templates import TemplateError
 
 MOST_TEXT = 100_000  # bytes of an expanded text
@@ -19,6 +21,30 @@ MOST_TEXT = 100_000  # bytes of an expanded text
 
 class Notes(Protocol):
     def add(self, fault: Fault, place: Place, path: Sequence[str | int] = (), shot: str | None = None) -> None: ...
+
+    def tell(self, problem: Problem) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Columns:
+    """The variables that a matrix or a row of a table gives to one shot, and where they stand."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    row: Row | None = None
+    matrix: Map | None = None
+
+    def with_more(self, combination: Mapping[str, Any], shot: Map) -> Columns:
+        return Columns(values={**self.values, **combination}, row=self.row, matrix=shot.get("matrix"))
+
+    def place(self, name: str) -> Place | None:
+        """Where a variable was written; None for one that is not of these."""
+        if self.matrix is not None and name in self.matrix:
+            return self.matrix.place(name)
+        return self.row.place(name) if self.row and name in self.row.values else None
+
+    def is_text(self, name: str) -> bool:
+        """Whether a variable is text only because its table knows nothing else."""
+        return bool(self.row and self.row.texts and name in self.row.values and name not in (self.matrix or ()))
 
 
 class Broken(Exception):
@@ -28,27 +54,46 @@ class Broken(Exception):
 class Stack:
     """The layers of one shot, the outermost first, and the variables that they give."""
 
-    def __init__(self, rows: Sequence[Layer], *, notes: Notes, shelf: Shelf, variables: Map) -> None:
+    def __init__(
+        self, rows: Sequence[Layer], *, notes: Notes, shelf: Shelf, variables: Sequence[Map], columns: Columns | None = None
+    ) -> None:
         self.layers = rows
         self.own = rows[-1]
         self.id = str(self.own.data.get("id"))
         self.data = layers.merged(rows)
+        self.columns = columns or Columns()
         self._notes = notes
         self._shelf = shelf
         self._outer = variables
-        self.variables: dict[str, Any] = {**variables}
+        self.variables: dict[str, Any] = {}
+        for outer in variables:
+            self.variables.update(outer)
         for layer in rows:
             self.variables.update(layer.data.get("vars") or {})
+        self.variables.update(self.columns.values)
+        self.id = str(self.expanded(self.id, "id"))
 
     def note(self, fault: Fault, *path: str | int, of_key: bool = False) -> None:
         where = layers.origin(self.layers, path)
-        self._notes.add(fault, layers.place(self.layers, path, of_key=of_key), (*where.path, *path), self.id)
+        self._notes.add(fault, self.place(*path, of_key=of_key), (*where.path, *path), self.id)
+
+    def place(self, *path: str | int, of_key: bool = False) -> Place:
+        """Where a value was written: in the manifest, or in the cell of the table or matrix that it is made of."""
+        value: Any = layers.origin(self.layers, path).data
+        for part in path:
+            value = value[part] if layers.has_part(value, part) else None
+        if isinstance(value, str) and not of_key and self.columns.values:
+            cells = [found for name in sorted(templates.names(value)) if (found := self.columns.place(name))]
+            if len(cells) == 1:
+                return cells[0]
+        return layers.place(self.layers, path, of_key=of_key)
 
     def check_variables(self) -> None:
         for name, value in self.variables.items():
             if isinstance(value, str) and templates.names(value):
                 where = next((layer for layer in reversed(self.layers) if name in (layer.data.get("vars") or {})), None)
-                place = where.data["vars"].place(name) if where else self._outer.place(name)
+                outer = next((one for one in reversed(self._outer) if name in one), Map())
+                place = self.columns.place(name) or (where.data["vars"].place(name) if where else outer.place(name))
                 path = (*where.path, "vars", name) if where else ("vars", name)
                 fault = Fault(code="E203", path=(), message="a variable cannot use another variable", hint="write the text out")
                 self._notes.add(fault, place, path)

@@ -81,7 +81,6 @@ class Uploads:
         self.client = client
         self.cache = cache
         self.now = now
-        self._inline: dict[str, str] = {}
         self._one: dict[tuple[str, str], anyio.Lock] = {}
 
     async def url(self, medium: Medium, model: str) -> str:

@@ -120,14 +120,18 @@ def rendered(work: Work, provider: Provider, take: str, status: Status) -> None:
 
 
 def ended(work: Work, provider: Provider, take: str, kind: Literal["failed", "canceled"], status: Status) -> None:
-    """A failed or canceled task: not billed by any of these services as far as they say; retried only where that can help."""
+    """A failed task is billed by none of these services; of a canceled one its profile says whether, or that nobody knows.
+
+    Tried again only where that can help.
+    """
     attempt = work.entry(take).attempt
     if attempt is None:
         return
     code = status.code or ("Canceled" if kind == "canceled" else "Failed")
     message = status.message or ("canceled at the provider" if kind == "canceled" else "the provider gave no reason")
     retryable = kind == "failed" and any(fnmatchcase(code, pattern) for pattern in provider.spec["failure"].get("retry", ()))
-    error = {"code": code, "message": message, "retryable": retryable, "billed": False}
+    billed = None if kind == "canceled" and provider.spec["failure"].get("canceled") != "free" else False
+    error = {"code": code, "message": message, "retryable": retryable, "billed": billed}
     work.ledger.note(kind, take=take, attempt=attempt.id, error=error)
     work.tell_failed(take, attempt.id, error)
 

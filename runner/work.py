@@ -142,6 +142,7 @@ class Work:
             in_doubt={},
             seconds=known.seconds - self.before.seconds,
             takes=known.takes - self.before.takes,
+            unpriced=known.unpriced - self.before.unpriced,
         )
         check(self.options.run_caps, run, cost=cost, seconds=seconds, what="this run")
 

@@ -1,7 +1,8 @@
 """Our requests beside those that the provider's own client sends: equal, but for the differences listed here with their reasons.
 
 `golden/NAME.json` holds what the client (dashscope 2.0.2) put on the wire, recorded on 2026-11-21 by a server on loopback, and
-`golden/NAME.callsheet.yaml` the same shots as a storyboard has them, the case being the shot's id.
+`golden/NAME.callsheet.yaml` the same shots as a storyboard has them, the case being the shot's id. The one inline picture
+among them was a pixel; a grey one that the model takes stands in its place in both.
 """
 
 from __future__ import annotations

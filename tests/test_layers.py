@@ -12,11 +12,11 @@ RUNNER = Path(__file__).parent.parent / "runner"
 FLOORS: dict[int, str] = {
     0: "errors clock money templates keywords version",
     1: "source lock judge",
-    2: "catalog journal layers probe locktext",
+    2: "catalog journal layers probe tables locktext",
     3: "lockfile fit providers answers explain",
     4: "assets",
     5: "shots stack ways",
-    6: "verdict roles wire tariff remarks",
+    6: "verdict roles rows parameters wire tariff remarks",
     7: "compose client budget plan",
     8: "manifest media uploads slots report",
     9: "folder work download",

@@ -87,7 +87,7 @@ def test_every_file_is_a_schema_of_its_own(path):
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)
 def test_every_mapping_is_closed_or_says_what_it_holds(path):
     """Unknown keys are found everywhere but where a provider's or a model's own words stand."""
-    free = {"parameters", "input", "request", "usage", "provider"}
+    free = {"parameters", "input", "request", "usage", "provider", "field", "role"}  # the last two are JSON Schema themselves
     schema = load(path)
     for name, found in _named(schema):
         if "properties" in found and found.get("type") == "object" and name not in free:
@@ -372,6 +372,10 @@ def test_input_seconds_are_billed_where_a_video_goes_in():
 def test_the_video_has_the_shape_of_its_first_frame_where_the_pages_say_so():
     follows = {path.stem for path in MODELS if "follows" in load(path)["x-model"]}
     assert follows == {name for name in QUICK if "-i2v" in name or "-kf2v-" in name or name == "wan2.7-r2v"}
+
+
+def test_a_model_file_fits_the_schema_of_model_files(model):
+    assert errors("model", model) == []
 
 
 def test_no_name_belongs_to_two_models():

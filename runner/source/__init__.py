@@ -19,7 +19,7 @@ from runner.source.words import Unreadable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Map", "Seq", "Source", "parse", "read"]
+__all__ = ["Map", "Seq", "Source", "parse", "read", "relative"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ class Source:
 
 def read(path: Path, *, shown: str | None = None) -> Source:
     """Read a file; `shown` names it in places, else its path from the working folder. Raises ManifestError (E001 to E005)."""
-    file = _relative(path) if shown is None else shown
+    file = relative(path) if shown is None else shown
     try:
         data = path.read_bytes()
     except (OSError, ValueError) as error:
@@ -88,7 +88,8 @@ def _collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def _relative(path: Path) -> str:
+def relative(path: Path) -> str:
+    """A path as places show it: from the working folder."""
     try:
         return Path(os.path.relpath(path)).as_posix()
     except ValueError:  # another drive, or no path at all
