@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,12 +32,13 @@ from runner.report import Report
 from runner.shots import Manifest, Shot, lock_path
 
 if TYPE_CHECKING:
-    from runner.studio import Studio
-    from runner.work import Account
+    from runner.adopting import Adopted, Declined
+    from runner.answering import Reconciled
+    from runner.canceling import Canceled
 
 __all__ = [
     "CallsheetError", "Caps", "Held", "Lock", "LockHeld", "Manifest", "ManifestError", "Place", "Plan", "Problem", "Refused",
-    "Report", "Shot", "Step", "TakeError", "UsageError", "again", "decide", "hold", "known", "known_alone", "read", "report", "run",
+    "Report", "Shot", "Step", "TakeError", "UsageError", "adopt", "again", "cancel", "decide", "hold", "known", "known_alone", "read", "report", "run", "settle",
 ]  # fmt: skip
 
 
@@ -89,8 +90,9 @@ def report(lock: Lock, plan: Plan | None) -> Report:
 
 def again(held: Held, steps: Sequence[Step]) -> None:
     """Allow a new, paid attempt for the takes of these steps; `decide` then submits them."""
-    for step in steps:
-        held.ledger.note("wanted", take=step.take, fingerprint=step.fingerprint, provider=step.provider, model=step.model)
+    for number, step in enumerate(steps, 1):
+        told = {"fingerprint": step.fingerprint, "provider": step.provider, "model": step.model}
+        held.ledger.note("wanted", sync=number == len(steps), take=step.was or step.take, **told)  # one fsync is for all
     held.ledger.close()
     held.refresh()
 
@@ -133,6 +135,10 @@ def _ignore(_: dict[str, Any]) -> None:
     pass
 
 
+def _trusted(trust: Sequence[str], environ: Mapping[str, str]) -> tuple[str, ...]:
+    return (*trust, *environ.get("CALLSHEET_TRUST_HOSTS", "").split(","))
+
+
 async def run(
     plan: Plan,
     held: Held,
@@ -157,13 +163,14 @@ async def run(
         submit=submit,
         fail_fast=fail_fast,
         caps=max_cost or Caps(),
-        trust=(*trust, *environ.get("CALLSHEET_TRUST_HOSTS", "").split(",")),
+        trust=_trusted(trust, environ),
         in_flight=in_flight,
         signals=signals,
     )
     if not submit:
         plan = replace(plan, steps=tuple(step for step in plan.steps if step.action != "submit"))
     gates.check_lock(plan, held.lock)
+    gates.check_strays(plan, held.files)
     gates.check_spending(plan, held.lock, way.caps, environ)
     keys = gates.keys(plan, held.lock, environ, way.trust)
     signal = await _carried_out(plan, held, on_event, way, keys)
@@ -183,13 +190,14 @@ async def _carried_out(
     keys: Mapping[str, str | None],
 ) -> int | None:
     """Open what the plan speaks to, do it, close everything; the signal that stopped it, if any."""
-    from runner import schedule
+    from runner import accounts, schedule
     from runner.work import Options, Work
 
-    async with AsyncExitStack() as stack:
-        accounts = {name: await _account(stack, plan, held, name, key, way) for name, key in keys.items()}
+    async with accounts.opened(
+        plan.manifest, held.files, keys, trust=way.trust, now=time.time, in_flight=way.in_flight
+    ) as opened:
         options = Options(submit=way.submit, fail_fast=way.fail_fast, run_caps=way.caps)
-        work = Work(manifest=plan.manifest, plan=plan, ledger=held.ledger, accounts=accounts, options=options, on_event=on_event)
+        work = Work(manifest=plan.manifest, plan=plan, ledger=held.ledger, accounts=opened, options=options, on_event=on_event)
         work.tell("plan", **plan_json(plan))
         try:
             outcome = await schedule.carry_out(work, signals=way.signals)
@@ -200,41 +208,41 @@ async def _carried_out(
     return outcome.signal
 
 
-async def _account(stack: AsyncExitStack, plan: Plan, held: Held, name: str, key: str | None, way: _Way) -> Account:
-    from hashlib import sha256
+async def adopt(
+    held: Held, pairs: Sequence[tuple[str, str]], *, trust: Sequence[str] = (), environ: Mapping[str, str] = os.environ
+) -> list[Adopted | Declined]:
+    """Bind tasks that a person knows, as (take, task id), each after its provider was asked; one answer a pair."""
+    from runner import answering
 
-    from runner.client import Client
-    from runner.providers import trusted_urls
-    from runner.slots import Slots
-    from runner.uploads import UploadCache, Uploads
-    from runner.work import Account
-
-    provider = plan.manifest.catalog.providers[name]
-    if provider.base_url:
-        base_urls = trusted_urls(provider, way.trust)
-    else:
-        base_urls = [stack.enter_context(_studio(held, provider.spec)).base_url]
-    client = await stack.enter_async_context(Client(provider, base_urls, key or "studio"))
-    limits = [plan.manifest.in_flight, way.in_flight, int(provider.limit("in_flight"))]
-    account = f"{name}:{sha256(key.encode()).hexdigest()[:8]}" if key else name
-    cache = UploadCache(held.files.state / "uploads.json", account)
-    slots = Slots(min(limit for limit in limits if limit))
-    return Account(client=client, name=account, slots=slots, uploads=Uploads(client, cache, time.time))
+    asker = answering.Asker(environ=environ, trust=_trusted(trust, environ), on_event=_ignore)
+    found = await answering.adopt(decide(held.manifest, held.lock), held.ledger, pairs, asker)
+    held.refresh()
+    return found
 
 
-@contextmanager
-def _studio(held: Held, spec: Mapping[str, Any]) -> Iterator[Studio]:
-    """The embedded provider, for as long as this run lasts; its tasks lie in `.callsheet/studio/`."""
-    from runner.studio import Faults, Settings, Studio
+async def settle(
+    held: Held,
+    on_event: Callable[[dict[str, Any]], None] = _ignore,
+    *,
+    trust: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> Reconciled:
+    """Reconcile every take in doubt with its provider's task list; what is beyond doubt is bound, the rest has a reason."""
+    from runner import answering
 
-    settings = Settings(
-        folder=held.files.state / "studio",
-        seconds=float(spec.get("seconds", 0.0)),
-        faults=Faults.parse(spec.get("faults", [])),
-    )
-    studio = Studio(settings)
-    studio.start()
-    try:
-        yield studio
-    finally:
-        studio.stop()
+    asker = answering.Asker(environ=environ, trust=_trusted(trust, environ), on_event=on_event)
+    found = await answering.reconciled(decide(held.manifest, held.lock), held.ledger, asker)
+    held.refresh()
+    return found
+
+
+async def cancel(
+    held: Held, takes: Sequence[str], *, trust: Sequence[str] = (), environ: Mapping[str, str] = os.environ
+) -> dict[str, Canceled]:
+    """Cancel submitted takes where their provider does that; only what it says is canceled leaves the state `submitted`."""
+    from runner import answering
+
+    asker = answering.Asker(environ=environ, trust=_trusted(trust, environ), on_event=_ignore)
+    found = await answering.cancel(decide(held.manifest, held.lock), held.ledger, takes, asker)
+    held.refresh()
+    return found

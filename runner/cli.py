@@ -20,7 +20,10 @@ VERBS = {
     "run": "carry the plan out; run again to go on",
     "collect": "watch and fetch what is under way, submit nothing",
     "status": "what is known of every take, without any network",
+    "adopt": "bind a task that you know from the provider's console to a take",
     "again": "allow a new, paid attempt for takes in doubt, failed, lost or absent",
+    "reconcile": "look for takes in doubt in the provider's task list",
+    "cancel": "cancel takes at the provider, where it can be",
     "models": "the video models, and what each accepts",
     "providers": "the services, and what each does",
     "schema": "a JSON Schema of the catalogue",
@@ -109,16 +112,17 @@ def code(args: list[str] | None = None) -> int:
 
 def _bug(error: Exception) -> int:
     """Say so in one line and write the details, without keys, to a file that can be attached."""
+    from runner.secrecy import hide, learn
     from runner.version import version
 
-    details = "".join(traceback.format_exception(error))
     for name, value in os.environ.items():
-        if name.endswith(("_KEY", "_TOKEN", "_SECRET")) and len(value) > 5:
-            details = details.replace(value, f"<{name}>")
+        if name.endswith(("_KEY", "_TOKEN", "_SECRET")):
+            learn(value)
+    details = hide("".join(traceback.format_exception(error)))
     handle, path = tempfile.mkstemp(prefix="callsheet-", suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8") as log:
         log.write(f"callsheet {version()}, Python {sys.version}\n{details}")
-    click.echo(f"callsheet: error: this is a bug in callsheet: {type(error).__name__}: {error}", err=True)
+    click.echo(f"callsheet: error: this is a bug in callsheet: {type(error).__name__}: {hide(str(error))}", err=True)
     click.echo(f"callsheet: hint: nothing that was paid for is lost; please attach {path} to a report", err=True)
     return 70
 

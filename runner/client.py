@@ -15,7 +15,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -24,6 +24,7 @@ import httpx
 from runner.answers import Reply, clean, moment
 from runner.catalog import Provider, is_loopback, split
 from runner.errors import Refused, Unreachable
+from runner.secrecy import hide, hide_bytes
 from runner.wire import Request
 
 MOST_REPLY = 8 * 1024 * 1024  # bytes; replies are a few kB, a list page some tens
@@ -205,22 +206,26 @@ class Client:
 
     async def _check_addresses(self, host: str, port: int) -> None:
         """A name may stand for this machine or one in its network: what it resolves to counts, in whatever form it is written."""
-        if is_private(split(self.base_url).hostname or ""):
+        if realm(host) == realm(split(self.base_url).hostname or "") != "everywhere":
             return
         try:
             found = await anyio.getaddrinfo(host, port)
         except OSError:
             return  # a proxy may know it; without one there is no connection
-        if any(is_private(str(address[0])) for *_, address in found):
-            raise Refused(f"the provider gave a link into a private network: {host}")
+        for *_, address in found:
+            self._check_realm(str(address[0]), host)
+
+    def _check_realm(self, address: str, shown: str) -> None:
+        """A link leads anywhere in the world, or to where the provider itself lives: this machine, or its network."""
+        if realm(address) not in {"everywhere", realm(split(self.base_url).hostname or "")}:
+            raise Refused(f"the provider gave a link into a private network: {shown}")
 
     def check_link(self, url: str) -> None:
         """Links come from a server: http(s) only, into this machine or its network only where the provider lives there."""
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise Refused(f'the provider gave a link that is not http(s): "{clean(url, 80)}"')
-        if is_private(parts.hostname) and not is_private(urlsplit(self.base_url).hostname or ""):
-            raise Refused(f"the provider gave a link into a private network: {parts.hostname}")
+        self._check_realm(parts.hostname, parts.hostname)
 
 
 async def _whole(response: httpx.Response) -> Reply:
@@ -235,7 +240,8 @@ async def _whole(response: httpx.Response) -> Reply:
     body = b"".join(chunks)
     if response.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}:
         body = _unpacked(body)
-    return Reply(status=response.status_code, headers=dict(response.headers), body=body)
+    headers = {name: hide(value) for name, value in response.headers.items()}
+    return Reply(status=response.status_code, headers=headers, body=hide_bytes(body))  # some servers repeat the key
 
 
 def _unpacked(body: bytes) -> bytes:
@@ -264,13 +270,19 @@ def _host(url: str) -> str:
     return (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
 
 
-def is_private(host: str) -> bool:
-    """Whether a host, as written, is this machine or lies in a private network."""
+Realm = Literal["everywhere", "this machine", "the network"]
+
+
+def realm(host: str) -> Realm:
+    """Where a host, as written, stands: names count as everywhere but those that are reserved for private use."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return host.lower() == "localhost" or host.lower().endswith((".localhost", ".local", ".internal"))
-    return not address.is_global
+        name = host.lower()
+        if name == "localhost" or name.endswith(".localhost"):
+            return "this machine"
+        return "the network" if name.endswith((".local", ".internal")) else "everywhere"
+    return "this machine" if address.is_loopback else "everywhere" if address.is_global else "the network"
 
 
 def _why(error: Exception, host: str) -> str:
@@ -282,7 +294,7 @@ def _why(error: Exception, host: str) -> str:
         httpx.TooManyRedirects: "too many redirects",
     }
     word = next((text for kind, text in words.items() if isinstance(error, kind)), "the connection broke")
-    detail = clean(str(error), 120)
+    detail = clean(hide(str(error)), 120)
     return f"{host}: {word}" + (f" ({detail})" if detail else "")
 
 

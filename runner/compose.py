@@ -38,6 +38,7 @@ class Composer:
     top_place: Place
 
     ids: dict[str, Place] = field(default_factory=dict)
+    folders: dict[str, bool] = field(default_factory=dict)  # output folders, and whether they lie inside
 
     def shot(self, rows: Sequence[Layer], variables: Sequence[Map], columns: Columns) -> Shot | None:
         try:
@@ -246,4 +247,18 @@ class _Shot:
             fault = Fault(code="E106", path=(), message=f'the output "{text}" must end in .mp4', hint="every model makes MP4")
             self.by.notes.add(fault, self.by.output_place, ("output",))
             raise Broken
-        return "/".join(part for part in parts if part not in {"", "."})
+        clean = "/".join(part for part in parts if part not in {"", "."})
+        self._check_folder(clean.rpartition("/")[0])
+        return clean
+
+    def _check_folder(self, name: str) -> None:
+        """The folders of output and takes lie inside the manifest's, after links too: nothing is written through one."""
+        by = self.by
+        if name not in by.folders:
+            places = [(by.shelf.folder / name / takes).resolve() for takes in ("", "takes")]
+            by.folders[name] = all(any(place.is_relative_to(root) for root in by.shelf.roots) for place in places)
+        if not by.folders[name]:
+            message = f'the output folder "{name}" is a link that leads out of the manifest\'s folder'
+            fault = Fault(code="E410", path=(), message=message, hint="allow where it leads with --allow-dir")
+            by.notes.add(fault, by.output_place, ("output",))
+            raise Broken

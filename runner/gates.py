@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from runner import reconcile
+from runner import reconcile, secrecy
 from runner.budget import Caps, Committed, check, committed
 from runner.catalog import Provider
 from runner.errors import Refused
 from runner.lock import Lock
+from runner.lockfile import Files, load
 from runner.plan import Plan, Step
 from runner.providers import is_trusted
 
@@ -33,13 +34,31 @@ def check_lock(plan: Plan, known: Lock) -> None:
     if run and unasked:
         raise Refused(
             f"the lock names a run ({run.id} on {run.host}, since {run.since}) whose journal is not here: it may have paid for takes that nobody wrote down",
-            hint="finish that run where it was started and commit its lock, or permit the takes one by one: callsheet again MANIFEST TAKE",
+            hint="finish that run where it was started and commit its lock; or look into it: callsheet reconcile MANIFEST",
         )
 
 
 def _is_asked_for(known: Lock, step: Step) -> bool:
     entry = known.takes.get(step.take)
     return entry is not None and entry.state == "wanted"
+
+
+def check_strays(plan: Plan, files: Files) -> None:
+    """Refuse to pay for what a lock beside has, whose manifest is gone: most likely this manifest under its old name."""
+    wanted = {step.fingerprint for step in plan.doing("submit")}
+    if files.lock.exists() or files.journal.exists() or not wanted:
+        return
+    for lock in sorted(files.lock.parent.glob("*.callsheet.lock")):
+        name = lock.name.removesuffix(".callsheet.lock")
+        owners = {name, name.rpartition(".")[0]}  # a profile's lock is NAME.PROFILE
+        if any(path for owner in owners if owner for path in lock.parent.glob(f"{owner}.callsheet.*") if path.suffix != ".lock"):
+            continue
+        has = [take for take, entry in load(Files(lock=lock)).takes.items() if entry.fingerprint in wanted]
+        if has:
+            raise Refused(
+                f"{lock.name} belongs to no manifest here and has what this one asks for: {', '.join(has[:5])}",
+                hint=f"if the manifest was renamed, rename the lock as well: {files.lock.name}; else move it away",
+            )
 
 
 def check_spending(plan: Plan, known: Lock, run_caps: Caps, environ: Mapping[str, str]) -> None:
@@ -108,4 +127,5 @@ def key_of(provider: Provider, environ: Mapping[str, str], trust: tuple[str, ...
         )
     if not key.isascii() or any(char.isspace() for char in key):
         raise Refused(f"{provider.env} holds no key: it has spaces or letters that no key has")
+    secrecy.learn(key)
     return key

@@ -1,7 +1,8 @@
 """The append-only record of every transition: one JSON line each, on disk before the caller goes on.
 
 Every record is written by one `os.write` to a file opened for appending; what must survive is fsynced. A line
-without its end was never acknowledged, and is cut off when the journal is next opened for writing.
+without its end was never acknowledged, and is cut off when the journal is next opened for writing. Beside it lies a
+reserve: a full disk refuses the next intent, but what is learnt of those already sent still finds room.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from runner.errors import CallsheetError, Refused
+
+VERSION = 1
+_RESERVE = 64 * 1024  # bytes, some two hundred records
 
 
 class DiskError(CallsheetError):
@@ -35,12 +39,21 @@ def read(path: Path) -> tuple[list[dict[str, Any]], int]:
     records = []
     for number, line in enumerate(whole.splitlines(), 1):
         try:
-            records.append(json.loads(line))
-        except ValueError as error:
-            raise Refused(
-                f"{path}:{number}: this line of the journal is damaged", hint="keep a copy of it and ask for help"
-            ) from error
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _damaged(path, number) from error
+        if not isinstance(record, dict) or "event" not in record:
+            raise _damaged(path, number)
+        if record["event"] == "run" and record.get("journal", VERSION) != VERSION:
+            fact = f"{path}:{number}: the journal has version {record['journal']}, this callsheet knows {VERSION}"
+            raise Refused(fact, hint="upgrade callsheet; nothing was sent")
+        records.append(record)
     return records, len(whole)
+
+
+def _damaged(path: Path, number: int) -> Refused:
+    hint = "nothing was sent; keep a copy of the file and ask for help: without that line a take could be paid for twice"
+    return Refused(f"{path}:{number}: this line of the journal is damaged", hint=hint)
 
 
 class Journal:
@@ -49,10 +62,20 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = -1
+        self._reserve = path.with_suffix(".reserve")
+        self._is_full = False
 
     @property
     def is_open(self) -> bool:
         return self._fd >= 0
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the open file is no longer the one under its name: the folder was deleted or replaced under way."""
+        try:
+            return not os.path.samestat(self.path.stat(), os.fstat(self._fd))
+        except FileNotFoundError:
+            return True
 
     def open(self) -> list[dict[str, Any]]:
         """Open it and cut off a torn end; what it says so far."""
@@ -62,13 +85,29 @@ class Journal:
             if size != os.fstat(self._fd).st_size:
                 os.ftruncate(self._fd, size)
             sync_folder(self.path.parent)
+        with suppress(OSError):
+            if not self._reserve.exists():
+                self._reserve.write_bytes(os.urandom(_RESERVE))  # zeros take no room on a disk that compresses
         return records
 
     def append(self, record: Mapping[str, Any], *, sync: bool) -> None:
         """One line; with `sync` it is on disk when this returns. What cannot be written whole is taken back."""
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        before = os.fstat(self._fd).st_size
-        with disk(self.path), self._undone(before):
+        is_intent = record["event"] == "intended"
+        with disk(self.path):
+            if is_intent and self._is_full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            try:
+                self._put(line, sync=sync)
+            except OSError:
+                if is_intent or not self._reserve.exists():
+                    raise
+                self._reserve.unlink()
+                self._is_full = True
+                self._put(line, sync=sync)
+
+    def _put(self, line: bytes, *, sync: bool) -> None:
+        with self._undone(os.fstat(self._fd).st_size):
             if os.write(self._fd, line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if sync:

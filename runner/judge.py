@@ -124,7 +124,7 @@ def _extra(error: _Error) -> list[str]:
 def _unknown(path: tuple[str | int, ...], key: str, schema: Mapping[str, Any]) -> Fault:
     hint = suggestion(key, schema.get("properties", {}))
     where = "parameter" if path[-1:] == ("parameters",) else "role" if path[-1:] == ("media",) else "key"
-    return Fault(code="E101", path=(*path, key), message=f'unknown {where} "{key}"', hint=hint, of_key=True)
+    return Fault(code="E101", path=(*path, key), message=f"unknown {where} {shown(key)}", hint=hint, of_key=True)
 
 
 def _named(path: tuple[str | int, ...], error: _Error) -> Fault:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runner.errors import Place
 from runner.source import Map, Seq
+
+_SECRET = re.compile(r"\b(?:sk|st)-[A-Za-z0-9_-]{8,}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,8 +65,8 @@ def place(layers: Sequence[Layer], path: Sequence[str | int], *, of_key: bool = 
 
 
 def pointer(path: Sequence[str | int]) -> str:
-    """A path → JSON Pointer."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    """A path → JSON Pointer; a key that looks like a secret is not repeated."""
+    return _SECRET.sub("…", "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path))
 
 
 def _walk(data: Any, path: Sequence[str | int]) -> int:

@@ -138,7 +138,7 @@ def apply(known: Lock, record: Mapping[str, Any]) -> Lock:
     match kind:
         case "picked":
             return replace(known, picked={**known.picked, record["shot"]: record["take"]})
-        case "run":
+        case "run" | "settled":
             return known
         case "renamed":
             return _renamed(known, record)
@@ -146,10 +146,14 @@ def apply(known: Lock, record: Mapping[str, Any]) -> Lock:
             return replace(known, absent=known.absent | {str(take)})
         case "known":
             entry = record["entry"]
-            takes[take] = _both(takes[take], entry) if take in takes else entry
+            takes[take] = both(takes[take], entry) if take in takes else entry
             return known
     takes[take] = advanced(takes.get(take), record)
-    return replace(known, absent=known.absent - {str(take)}) if take in known.absent and kind in {"intended", "saved"} else known
+    return (
+        replace(known, absent=known.absent - {str(take)})
+        if take in known.absent and kind in {"intended", "adopted", "saved"}
+        else known
+    )
 
 
 def _renamed(known: Lock, record: Mapping[str, Any]) -> Lock:
@@ -171,8 +175,10 @@ def advanced(before: Entry | None, record: Mapping[str, Any]) -> Entry:
         case "wanted":
             named = {name: record.get(name) for name in ("fingerprint", "provider", "model")}
             return replace(before or Entry(state="wanted", **named), state="wanted")  # type: ignore[arg-type]
-        case "intended":
+        case "intended" | "doubted":
             return _intended(before, record)
+        case "adopted":
+            return _adopted(before, record)
         case "submitted":
             return _with(
                 before,
@@ -203,18 +209,31 @@ def _known(before: Entry | None, record: Mapping[str, Any]) -> Entry:
 
 
 def _intended(before: Entry | None, record: Mapping[str, Any]) -> Entry:
+    """A new attempt. One that is only `doubted` may have been made by a run whose journal is not here, nobody knows when."""
     base = before or Entry(state="intended")
     attempt = Attempt(
         id=record["attempt"],
         account=record.get("account"),
         host=record.get("host"),
-        intended_at=record["at"],
+        intended_at=record["at"] if record["event"] == "intended" else None,
         reserved=_money(record.get("reserved")),
         seconds=record.get("seconds"),
     )
     attempts = tuple(one for one in base.attempts if one.id != attempt.id)
     named = {name: record.get(name) for name in ("fingerprint", "seed", "provider", "model")}
     return replace(base, state="intended", request=record.get("request", {}), render=None, attempts=(*attempts, attempt), **named)  # type: ignore[arg-type]
+
+
+def _adopted(before: Entry | None, record: Mapping[str, Any]) -> Entry:
+    """A task that a person named: it is the named attempt's, which is the latest one or a new one."""
+    base = before or Entry(state="wanted")
+    told = {name: record[name] for name in ("task_id", "account", "host", "submitted_at")}
+    new = Attempt(id=record["attempt"], reserved=_money(record.get("reserved")), seconds=record.get("seconds"))
+    known = next((one for one in base.attempts if one.id == new.id), new)
+    attempt = replace(known, ended_at=None, error=None, **told)
+    attempts = tuple(one for one in base.attempts if one.id != attempt.id)
+    named = {name: record[name] for name in ("fingerprint", "provider", "model", "request") if record.get(name) is not None}
+    return replace(base, state="submitted", render=None, attempts=(*attempts, attempt), **named)
 
 
 def _with(before: Entry | None, record: Mapping[str, Any], state: State, **changes: Any) -> Entry:
@@ -228,21 +247,7 @@ def _money(said: Mapping[str, Any] | None) -> Money | None:
     return Money.of(said) if said else None
 
 
-def united(lock: Lock, journal: Lock) -> Lock:
-    """The lock's file and the journal told together: attempts of both, the further state, nothing forgotten.
-
-    A lock brought back by git is older than the journal; one from a colleague may know takes that the journal does not.
-    """
-    homes = {was: key for side in (lock, journal) for key, entry in side.takes.items() for was in entry.was}
-    takes: dict[str, Entry] = {}
-    for side in (lock, journal):
-        for key, entry in side.takes.items():
-            home = homes.get(key, key)  # under whatever name either side has it now
-            takes[home] = _both(takes[home], entry) if home in takes else entry
-    return replace(journal, takes=takes, picked={**lock.picked, **journal.picked}, run=lock.run)
-
-
-def _both(one: Entry, other: Entry) -> Entry:
+def both(one: Entry, other: Entry) -> Entry:
     """Two accounts of a take: every attempt of either, each as fully as either knows it, and the further state."""
     longer, shorter = (one, other) if len(one.attempts) >= len(other.attempts) else (other, one)
     known = {attempt.id: attempt for attempt in longer.attempts}
@@ -250,10 +255,14 @@ def _both(one: Entry, other: Entry) -> Entry:
         known[attempt.id] = _fuller(known[attempt.id], attempt) if attempt.id in known else attempt
     order = {attempt: number for number, attempt in enumerate(known)}
 
-    def reached(entry: Entry) -> tuple[int, int]:
-        return (order[entry.attempt.id] if entry.attempt else -1, _RANK[entry.state])
+    def reached(entry: Entry) -> tuple[int, bool, int]:
+        # Of one attempt the side that knows its task knows more, also where the other has been told to try anew.
+        attempt = entry.attempt
+        return (
+            (order[attempt.id], attempt.task_id is not None, _RANK[entry.state]) if attempt else (-1, False, _RANK[entry.state])
+        )
 
-    ahead = max((one, other), key=reached)
+    ahead = max((other, one), key=reached)  # of two that have come as far the later told one: a file may have moved since
     if ahead.attempt:  # the further side's word on how the attempt ended
         known[ahead.attempt.id] = replace(known[ahead.attempt.id], error=ahead.attempt.error)
     return replace(ahead, attempts=tuple(known.values()), was=tuple(dict.fromkeys((*one.was, *other.was))))

@@ -10,22 +10,23 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from runner import journal as journals
 from runner import lock as locks
-from runner import locktext
+from runner import lockread, locktext
 from runner.clock import stamp
 from runner.errors import LockHeld, Refused
 from runner.journal import DiskError, Journal, disk, sync_folder, write_whole
 from runner.lock import Lock, LockDamaged, Run
+from runner.united import united
 
 FOLD_EVERY = 30.0  # seconds between two writings of the lock during a run
 
@@ -64,55 +65,54 @@ class Files:
 
 def load(files: Files) -> Lock:
     """What lock and journal say together; never writes, and may be called while a run is alive."""
-    text, lock = _read_lock(files.lock)
     records, size = journals.read(files.journal)
-    known = Lock(takes={})
+    known = _folded(records, files.journal)
+    text, lock = _read_lock(files.lock, known)
     runs = set()
     used = set()
     for record in records:
-        known = _applied(known, record, files.journal)
         used.add(record.get("take"))
-        if record["event"] == "run":
-            runs.add(record["run"])
-    whole = locks.united(lock, known)
+        match record["event"]:
+            case "run":
+                runs.add(record["run"])
+            case "settled":
+                runs.add(record["settled"])
+    whole = united(lock, known)
     orphaned = lock.run if lock.run and lock.run.id not in runs else None
     serial = f"{size}:{sha256(text).hexdigest()[:16]}"
     return replace(whole, used=frozenset(key for key in used if key), serial=serial, orphaned_run=orphaned)
 
 
-def _applied(known: Lock, record: Mapping[str, Any], path: Path) -> Lock:
-    try:
-        if record["event"] == "known":
-            record = {**record, "entry": locktext.entry_of(record["entry"])}
-        return locks.apply(known, record)
-    except (LockDamaged, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Refused(
-            f"{path}: a record makes no sense: {error}", hint="it was edited or cut; keep a copy and ask for help"
-        ) from error
+def beside(files: Files) -> dict[str, Lock]:
+    """What the other locks of the same folder say, by the lock's name; also those of which only the journal is left."""
+    names = {path.name.removesuffix(".callsheet.lock") for path in files.lock.parent.glob("*.callsheet.lock")}
+    names |= {path.name.removesuffix(".journal") for path in files.state.glob("*.journal")}
+    others = (Files(lock=files.lock.with_name(f"{name}.callsheet.lock")) for name in sorted(names - {files.name}))
+    return {other.lock.name: load(other) for other in others}
 
 
-def _read_lock(path: Path) -> tuple[bytes, Lock]:
+def _folded(records: Sequence[Mapping[str, Any]], path: Path) -> Lock:
+    """What the journal's records come to."""
+    known = Lock(takes={})
+    for number, record in enumerate(records, 1):
+        try:
+            entry = {"entry": locktext.entry_of(record["entry"])} if record["event"] == "known" else {}
+            known = locks.apply(known, {**record, **entry})
+        except (LockDamaged, KeyError, TypeError, ValueError, AttributeError) as error:
+            hint = "it is a newer callsheet's, or was edited: upgrade, or keep a copy of the file and ask for help"
+            raise Refused(f"{path}:{number}: a record makes no sense: {error}", hint=hint) from error
+    return known
+
+
+def _read_lock(path: Path, told: Lock) -> tuple[bytes, Lock]:
+    """The lock's file; `told` is what the journal says, so that a text that only repeats it is not judged."""
     try:
         text = path.read_bytes()
     except FileNotFoundError:
         return b"", Lock()
     except OSError as error:
         raise Refused(f"{path}: the lock cannot be read: {error.strerror}") from error
-    if b"\n<<<<<<< " in text or b"\n>>>>>>> " in text:
-        hint = "keep the takes of both sides (each side's are paid for), then run again"
-        raise Refused(f"{path}: the lock has unresolved merge conflicts", hint=hint)
-    try:
-        data = json.loads(text)
-        version = data["callsheet_lock"]
-    except (ValueError, KeyError, TypeError) as error:
-        hint = "bring it back from git; the journal in .callsheet/ still knows what was paid for"
-        raise Refused(f"{path}: this is no lock: {error}", hint=hint) from error
-    if version != locks.VERSION:
-        raise Refused(f"{path}: the lock has version {version}, this callsheet knows {locks.VERSION}", hint="upgrade callsheet")
-    try:
-        return text, locktext.from_json(data)
-    except (LockDamaged, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Refused(f"{path}: the lock is damaged: {error}", hint="bring it back from git") from error
+    return text, lockread.read(text, path, ours=locktext.written(told))
 
 
 class Ledger:
@@ -126,11 +126,14 @@ class Ledger:
         self._seq = 0
         self._journal = Journal(files.journal)
         self._named = False
+        self._guard: BaseFileLock | None = None
+        self._rival: DiskError | None = None  # as the disk's: nothing may go on
 
     def note(self, event: str, *, sync: bool = True, **fields: Any) -> dict[str, Any]:
         """Append one record and apply it; with `sync` it is on disk when this returns."""
-        if not self._journal.is_open:
-            self._open()
+        self._be_ready()
+        if self._rival and event != "submitted":
+            raise self._rival
         record = {"event": event, "at": stamp(self.now()), "run": self.run, "seq": self._seq, **fields}
         self._journal.append(record, sync=sync)
         self._seq += 1
@@ -140,21 +143,28 @@ class Ledger:
     def name_run(self) -> None:
         """Make the lock name this run, on disk, before its first intent: a stranger with only the lock is warned."""
         if not self._named:
-            if not self._journal.is_open:
-                self._open()
+            self._be_ready()
             self.lock = replace(self.lock, run=Run(id=self.run, host=socket.gethostname(), since=stamp(self.now())))
             self.fold()
             self._named = True
 
+    def settle_run(self) -> None:
+        """Say for good that the run which the lock names, and whose journal is not here, has been looked into."""
+        if self.lock.orphaned_run:
+            self.note("settled", settled=self.lock.orphaned_run.id)
+            self.lock = replace(self.lock, run=None, orphaned_run=None)
+
     def fold(self) -> None:
         """Write the lock if it says anything new: beside, fsynced, then renamed over the old one."""
-        text = json.dumps(locktext.to_json(self.lock), ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n"
+        text = locktext.written(self.lock)
         path = self.files.lock
         if not self.lock.takes and not path.exists() and not self.lock.run:
             return
         if path.exists() and path.read_bytes() == text:
             return
         beside = self.files.state / f"{self.files.name}.lock.tmp"
+        if self._journal.is_open:
+            self._be_ready()
         with disk(path):
             write_whole(beside, text)
             beside.replace(path)
@@ -165,20 +175,43 @@ class Ledger:
         # A run that was never heard of here stays named: its takes may still have to be found.
         self.lock = replace(self.lock, run=self.lock.orphaned_run)
         self.fold()
-        self._journal.close()
+        self.abandon()
         self._named = False
 
     def abandon(self) -> None:
         """Let go of the journal's file without another write."""
         self._journal.close()
+        if self._guard:
+            self._guard.release()
+            self._guard = None
+
+    def _be_ready(self) -> None:
+        """Open the journal; where `.callsheet/` was deleted under way, make it anew with all that this run knows."""
+        if self._journal.is_open and not self._journal.is_gone:
+            return
+        if self._journal.is_open or not self.files.guard.exists():
+            self._journal.close()
+            self._take_guard()
+        self._open()
+
+    def _take_guard(self) -> None:
+        """The guard went with the folder. If another run has the new one, this run only notes the replies still to come."""
+        prepare(self.files.state)
+        guard = FileLock(self.files.guard, timeout=0)
+        try:
+            guard.acquire()
+        except Timeout:
+            who = _held_by(_holder(self.files))
+            self._rival = DiskError(f"{self.files.state} was deleted under way, and {who.fact}", hint=who.hint)
+        else:
+            self._guard = guard
+            _sign(self.files)
 
     def _open(self) -> None:
         """Open the journal, and take in what only the lock's file knows."""
-        records = self._journal.open()
-        told = Lock(takes={})
-        for record in records:
-            told = _applied(told, record, self.files.journal)
-        self._journal.append({"event": "run", "at": stamp(self.now()), "run": self.run, "seq": -1}, sync=True)
+        told = _folded(self._journal.open(), self.files.journal)
+        begun = {"event": "run", "journal": journals.VERSION, "at": stamp(self.now()), "run": self.run, "seq": -1}
+        self._journal.append(begun, sync=True)
         for key, entry in self.lock.takes.items():
             if told.takes.get(key) != entry:
                 record = {"event": "known", "run": self.run, "take": key, "entry": locktext.entry_json(entry)}
@@ -200,22 +233,36 @@ def held(files: Files) -> Iterator[None]:
     try:
         guard.acquire()
     except Timeout:
-        raise _held_by(_holder(files)) from None
+        raise _held_by(_holder_by_now(files)) from None
     except OSError as error:
         raise DiskError(f"{files.guard}: cannot be locked: {error.strerror or error}") from error
     try:
         there = _holder(files)
         if there.get("host", socket.gethostname()) != socket.gethostname():
             raise _held_by(there, hint=f"if that run is dead, delete {files.holder}")
-        said = {"pid": os.getpid(), "host": socket.gethostname(), "since": stamp(time.time())}
-        with disk(files.holder):
-            write_whole(files.holder, json.dumps(said).encode())
+        _sign(files)
         try:
             yield
         finally:
             files.holder.unlink(missing_ok=True)
     finally:
         guard.release()
+
+
+def _sign(files: Files) -> None:
+    """Say whose lock it is, for those who come second."""
+    said = {"pid": os.getpid(), "host": socket.gethostname(), "since": stamp(time.time())}
+    with disk(files.holder):
+        write_whole(files.holder, json.dumps(said).encode())
+
+
+def _holder_by_now(files: Files) -> dict[str, object]:
+    """Who has it; one that is just starting is given the moment between taking the lock and signing it."""
+    for _ in range(20):
+        if found := _holder(files):
+            return found
+        time.sleep(0.025)
+    return {}
 
 
 def _holder(files: Files) -> dict[str, object]:

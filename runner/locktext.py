@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,11 @@ def to_json(lock: Lock) -> dict[str, Any]:
     if lock.run:
         text["run"] = {"id": lock.run.id, "host": lock.run.host, "since": lock.run.since}
     return text
+
+
+def written(lock: Lock) -> bytes:
+    """The lock's file, byte by byte: the same lock is always the same text."""
+    return json.dumps(to_json(lock), ensure_ascii=False, indent=2, sort_keys=True).encode() + b"\n"
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:

@@ -89,18 +89,22 @@ def is_current(entry: Entry, shot: Shot) -> bool:
 
 
 def _renames(manifest: Manifest, known: Lock) -> dict[str, str]:
-    """New key → old key, for shots without takes of their own whose wording an orphan has."""
+    """New key → old key, for shots without takes of their own whose wording an orphan has.
+
+    A shot that has only some of an orphan's takes (the run that took them over was killed) gets the others too.
+    """
     ids = {shot.id for shot in manifest.shots}
     orphans: dict[str, list[str]] = {}
     for key in sorted(known.takes, key=lambda key: (locks.shot_of(key), locks.number_of(key))):
         if locks.shot_of(key) not in ids:
             orphans.setdefault(locks.shot_of(key), []).append(key)
-    taken = {locks.shot_of(key) for key in known.takes}
+    came: dict[str, set[str]] = {}  # the shots that a shot's takes came from
+    for key, entry in known.takes.items() if orphans else ():
+        came.setdefault(locks.shot_of(key), set()).update(map(locks.shot_of, entry.was))
     renames: dict[str, str] = {}
     for shot in manifest.shots if orphans else ():
-        if shot.id in taken:
-            continue
-        found = next((name for name, keys in orphans.items() if any(is_current(known.takes[key], shot) for key in keys)), None)
+        names = orphans if shot.id not in came else [name for name in orphans if name in came[shot.id]]
+        found = next((name for name in names if any(is_current(known.takes[key], shot) for key in orphans[name])), None)
         if found is None:
             continue
         number = known.next_number(shot.id)

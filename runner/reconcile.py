@@ -2,71 +2,101 @@
 
 A row of the list has no prompt, so a candidate is asked until its prompt can be seen. A task is never bound merely
 because it is new: it must be unowned, of the same model, made within two minutes of the intent by the provider's
-own clock, and say the same prompt; and no other take or task may fit as well.
+own clock, with our key as far as that is told, and say the same prompt; and no other take or task may fit as well.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import anyio
 
-from runner import answers, wire
-from runner.answers import Reply
+from runner import answers, listing, lockfile
 from runner.client import jittered
 from runner.clock import epoch, stamp
-from runner.errors import Unreachable
-from runner.lock import Lock
-from runner.watching import ask
+from runner.errors import Refused
+from runner.listing import Keys, Row
+from runner.lock import Attempt, Entry, Lock
+from runner.watching import ask, is_strange
 from runner.work import Account, Work
 
 WINDOW = 120.0  # seconds around the intent
-_BEIJING = timezone(timedelta(hours=8))  # the list's own times, though its page names no zone
-_MOST_PAGES = 50
-_REACH = 23 * 3600.0  # seconds; the list takes a span of 24 h at most
 _BLANKS = 3  # queries without an answer after which a candidate counts as one that never tells
 PATIENCE = 900.0  # seconds that candidates are watched for their prompt; longer is a person's question
+
+Finding = Literal[
+    "bound", "never_arrived", "no_list", "no_answer", "other_account", "too_old", "no_candidate", "hidden", "several", "rivals", "no_time",
+    "other_key",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doubtful:
-    """A take in doubt: what its task must look like."""
+    """An attempt in doubt: what its task must look like. Without `intended`, any task since `since` may be its own."""
 
     take: str
     attempt: str
     model: str
     prompt: str
-    intended: float
+    intended: float | None
+    since: float = 0.0
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """When its task was made, in our time."""
+        if self.intended is None:
+            return self.since - WINDOW, float("inf")
+        return self.intended - WINDOW, self.intended + WINDOW
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """A task of the provider's list that nobody of ours owns; `created` by the provider's clock, as seconds of ours."""
+class Verdict:
+    """What was found for a take: its task, that there is none, or why it stays in doubt and which tasks could be its own."""
 
-    task_id: str
-    model: str
-    created: float
-    key: str | None = None
+    take: str
+    finding: Finding
+    task_id: str | None = None
+    candidates: tuple[str, ...] = ()  # those with its prompt first
+    alike: int = 0  # how many of them have its prompt
 
 
 def in_doubt(known: Lock, provider: str) -> list[Doubtful]:
-    """The provider's takes in doubt, oldest first."""
-    found = []
-    for take, entry in known.takes.items():
-        attempt = entry.attempt
-        if entry.state == "intended" and entry.provider == provider and attempt and attempt.intended_at:
-            prompt = str(entry.request.get("prompt") or "")
-            found.append(
-                Doubtful(
-                    take=take, attempt=attempt.id, model=entry.model or "", prompt=prompt, intended=epoch(attempt.intended_at)
-                )
-            )
-    return sorted(found, key=lambda one: one.intended)
+    """The provider's takes in doubt, oldest first; those whose intent nobody here has seen are not among them."""
+    takes = ((take, entry) for take, entry in known.takes.items() if entry.state == "intended" and entry.provider == provider)
+    found = [_doubtful(take, entry, entry.attempt) for take, entry in takes if entry.attempt and entry.attempt.intended_at]
+    return sorted(found, key=lambda one: one.intended or 0.0)
+
+
+def unseen(known: Lock, provider: str, *, since: float) -> list[Doubtful]:
+    """The provider's takes in doubt whose intent nobody here has seen: any task since then could be theirs."""
+    takes = ((take, entry) for take, entry in known.takes.items() if entry.state == "intended" and entry.provider == provider)
+    found = [_doubtful(take, entry, entry.attempt) for take, entry in takes if entry.attempt and not entry.attempt.intended_at]
+    return [replace(one, since=since) for one in found]
+
+
+def _doubtful(take: str, entry: Entry, attempt: Attempt) -> Doubtful:
+    return Doubtful(
+        take=take,
+        attempt=attempt.id,
+        model=entry.model or "",
+        prompt=str(entry.request.get("prompt") or ""),
+        intended=epoch(attempt.intended_at) if attempt.intended_at else None,
+    )
+
+
+def suspects(locks: Iterable[Lock], provider: str) -> list[Doubtful]:
+    """Every attempt that may have a task nobody knows, also one that was given up by `again`, or stands in another lock."""
+    entries = [(take, entry) for known in locks for take, entry in known.takes.items() if entry.provider == provider]
+    return [_doubtful(take, entry, one) for take, entry in entries for one in entry.attempts if one.is_in_doubt]
+
+
+def owned(locks: Iterable[Lock]) -> dict[str, str | None]:
+    """Every task that stands in one of the locks, and the account that made it."""
+    attempts = (one for known in locks for entry in known.takes.values() for one in entry.attempts)
+    return {one.task_id: one.account for one in attempts if one.task_id}
 
 
 async def now(work: Work, account: Account, take: str) -> str | None:
@@ -80,162 +110,158 @@ async def settle(work: Work, account: Account, takes: Sequence[str]) -> dict[str
     Where the provider has no list nothing is settled. Where its list is complete (`settles` in the profile), a take
     that no listed task fits never arrived, and is noted as such.
     """
-    spec = account.client.provider.spec.get("list")
-    if spec is None:
-        return {}
-    bound: dict[str, str] = {}
-    prompts: dict[str, str | None] = {}
-    blanks: Counter[str] = Counter()
-    until = anyio.current_time() + PATIENCE
-    while anyio.current_time() < until:
-        open_ = [one for one in in_doubt(work.ledger.lock, account.client.provider.name) if one.take in set(takes)]
-        rows = await _rows(work, account, spec, open_) if open_ else []
-        if not open_ or rows is None:
-            return bound
-        await _look(account, [row for row in rows if any(_may_be(one, row, work) for one in open_)], prompts, blanks)
-        everyone = in_doubt(work.ledger.lock, account.client.provider.name)
-        pause = None
-        for one in open_:
-            pending = _judge(work, account, one, everyone, rows, prompts, spec, bound)
-            pause = pending if pause is None else min(pause, pending or pause)
-        if pause is None:
-            return bound
-        await anyio.sleep(jittered(pause))
-    return bound
+    found = await look(work, account, takes)
+    return {take: verdict.task_id for take, verdict in found.items() if verdict.task_id}
 
 
-def _judge(
-    work: Work,
-    account: Account,
-    one: Doubtful,
-    everyone: Sequence[Doubtful],
-    rows: Sequence[Row],
-    prompts: Mapping[str, str | None],
-    spec: Mapping[str, Any],
-    bound: dict[str, str],
-) -> float | None:
-    """Bind, give up, or say how many seconds to wait before looking again."""
-    owned = _owned(work)  # asked anew: a reply may have come since the list was read
-    free = [row for row in rows if row.task_id not in owned and _may_be(one, row, work)]
-    unseen = [row for row in free if row.task_id not in prompts]
-    equal = [row for row in free if prompts.get(row.task_id) == one.prompt]
-    hidden = [row for row in free if row.task_id in prompts and prompts[row.task_id] is None]
-    if unseen:
-        return account.client.provider.pace("every")
-    rivals = [
-        other
-        for other in everyone
-        if other.take != one.take and any(_may_be(other, row, work) and other.prompt == one.prompt for row in equal)
-    ]
-    if len(equal) == 1 and not hidden and not rivals:
+async def look(work: Work, account: Account, takes: Sequence[str]) -> dict[str, Verdict]:
+    """As `settle`, with a verdict on every one of the takes that is in doubt."""
+    known = work.ledger.lock
+    wanted, provider = set(takes), account.client.provider
+    open_ = [one for one in in_doubt(known, provider.name) if one.take in wanted]
+    found: dict[str, Verdict] = {}
+    for one in open_:
+        if "list" not in provider.spec:
+            found[one.take] = Verdict(take=one.take, finding="no_list")
+        elif is_strange(account, known.takes[one.take]):
+            found[one.take] = Verdict(take=one.take, finding="other_account")
+        elif work.now() - (one.intended or 0.0) > listing.REACH:
+            found[one.take] = Verdict(take=one.take, finding="too_old")
+    search = Search(work=work, account=account)
+    return {**found, **await search.through([one for one in open_ if one.take not in found])}
+
+
+@dataclass(kw_only=True)
+class Search:
+    """One look through a provider's list, with what has been learned of its tasks so far."""
+
+    work: Work
+    account: Account
+    prompts: dict[str, str | None] = field(default_factory=dict)  # None for a task that has ended and never shows one
+    blanks: Counter[str] = field(default_factory=Counter)
+    keys: Keys = field(default_factory=lambda: Keys(own=frozenset(), foreign=frozenset(), seen=frozenset()))
+    told: set[str] = field(default_factory=set)  # takes of which it was said that they are waited for
+
+    async def through(self, takes: Sequence[Doubtful], *, patience: float = PATIENCE) -> dict[str, Verdict]:
+        """Look until every take has its verdict; candidates are watched for their prompt, for `patience` seconds at most."""
+        found: dict[str, Verdict] = {}
+        open_ = list(takes)
+        until = anyio.current_time() + patience
+        while open_:
+            rows = await self._rows(open_)
+            try:
+                locks = [self.work.ledger.lock, *lockfile.beside(self.work.ledger.files).values()]
+            except Refused:  # what cannot be read may own any of them
+                rows = None
+            if rows is None:
+                return {**found, **{one.take: Verdict(take=one.take, finding="no_answer") for one in open_}}
+            is_last = anyio.current_time() >= until
+            pauses = []
+            for one in open_:
+                # The locks as they are now: a reply may have come since the list was read.
+                verdict = self._judge(one, rows, [self.work.ledger.lock, *locks[1:]], is_last=is_last)
+                if isinstance(verdict, Verdict):
+                    found[one.take] = verdict
+                else:
+                    pauses.append(verdict)
+                    self._tell(one)
+            open_ = [one for one in open_ if one.take not in found]
+            if open_:
+                await anyio.sleep(jittered(min(pauses)))
+        return found
+
+    def _tell(self, one: Doubtful) -> None:
+        if one.take not in self.told:
+            self.told.add(one.take)
+            reason = "looking for its task; what could be its own shows a prompt only when it has ended"
+            self.work.tell("waiting", take=one.take, reason=reason)
+
+    async def _rows(self, takes: Sequence[Doubtful]) -> list[Row] | None:
+        """The list around the takes, and the prompts of those tasks that could be theirs."""
+        work, account = self.work, self.account
+        # Twice the window: their clock and ours may be somewhat apart.
+        spans = [(one.span[0] - WINDOW, min(one.span[1], work.now()) + WINDOW) for one in takes]
+        rows = await listing.rows(account, listing.joined(spans, work.now()))
+        if rows is None:
+            return None
+        accounts = owned([work.ledger.lock])
+        self.keys = listing.keys(rows, accounts, account.name)
+        if not self.keys.own and self.keys.seen and (row := await self._own_row(accounts)):
+            self.keys = listing.keys([*rows, row], accounts, account.name)
+        for row in rows:
+            if row.task_id not in accounts and row.task_id not in self.prompts and any(self._fits(one, row) for one in takes):
+                await self._ask(row)
+        return rows
+
+    async def _own_row(self, accounts: Mapping[str, str | None]) -> Row | None:
+        """The list's word on the latest task that surely is this account's: it tells which key is ours."""
+        mine = [task_id for task_id, account in accounts.items() if account == self.account.name]
+        return await listing.row_of(self.account, mine[-1]) if mine else None
+
+    async def _ask(self, row: Row) -> None:
+        """Learn a task's prompt if it can be seen by now."""
+        reply = await ask(self.account, row.task_id)
+        status = answers.read_query(self.account.client.provider, reply) if reply else None
+        if status is None or (status.kind == "unknown" and status.prompt is None):
+            self.blanks[row.task_id] += 1
+            if self.blanks[row.task_id] >= _BLANKS:
+                self.prompts[row.task_id] = None  # it will not tell
+        elif status.prompt is not None:
+            self.prompts[row.task_id] = status.prompt
+        elif status.kind in {"succeeded", "failed", "canceled"}:
+            self.prompts[row.task_id] = None
+
+    def _fits(self, one: Doubtful, row: Row) -> bool:
+        model = self.work.manifest.catalog.models.get(one.model)
+        names = model.names if model else (one.model,)
+        start, end = one.span
+        # A run that nobody here knows may have had any key.
+        return row.model in names and start <= row.created <= end and (one.intended is None or self.keys.may_be_own(row))
+
+    def _judge(self, one: Doubtful, rows: Sequence[Row], locks: Sequence[Lock], *, is_last: bool) -> Verdict | float:
+        """Bind, give up, leave in doubt, or say how many seconds to wait before looking again."""
+        taken, provider = owned(locks), self.account.client.provider
+        free = [row for row in rows if row.task_id not in taken and self._fits(one, row)]
+        if not is_last and any(row.task_id not in self.prompts for row in free):
+            return provider.pace("every")
+        equal = [row for row in free if self.prompts.get(row.task_id) == one.prompt]
+        hidden = [row for row in free if self.prompts.get(row.task_id) is None]
+        if not equal and not hidden:
+            return self._absent(one)
+        finding = self._why_not(one, equal, hidden, suspects(locks, provider.name))
+        if finding:
+            candidates = tuple(row.task_id for row in (*equal, *hidden))
+            return Verdict(take=one.take, finding=finding, candidates=candidates, alike=len(equal))
         task_id = equal[0].task_id
-        since = stamp(equal[0].created)
-        work.ledger.note("submitted", take=one.take, attempt=one.attempt, task_id=task_id, submitted_at=since)
-        work.tell("submitted", take=one.take, attempt=one.attempt, task_id=task_id)
-        bound[one.take] = task_id
-    elif not equal and not hidden and "settles" in spec:
-        left = one.intended + float(spec["settles"]) - work.now()
+        since = stamp(equal[0].said)
+        self.work.ledger.note("submitted", take=one.take, attempt=one.attempt, task_id=task_id, submitted_at=since)
+        self.work.tell("submitted", take=one.take, attempt=one.attempt, task_id=task_id)
+        return Verdict(take=one.take, finding="bound", task_id=task_id)
+
+    def _why_not(
+        self, one: Doubtful, equal: Sequence[Row], hidden: Sequence[Row], everyone: Sequence[Doubtful]
+    ) -> Finding | None:
+        """What keeps a candidate from being beyond doubt; None where nothing does."""
+        if len(equal) + len(hidden) > 1:
+            return "several"
+        if hidden:
+            return "hidden"
+        if one.intended is None:
+            return "no_time"
+        if self.keys.are_unclear:
+            return "other_key"
+        others = (other for other in everyone if other.attempt != one.attempt and other.prompt == one.prompt)
+        return "rivals" if any(self._fits(other, equal[0]) for other in others) else None
+
+    def _absent(self, one: Doubtful) -> Verdict | float:
+        """No listed task fits: where the list is complete the request never arrived, else nobody can tell."""
+        spec = self.account.client.provider.spec["list"]
+        if one.intended is None or "settles" not in spec:
+            return Verdict(take=one.take, finding="no_candidate")
+        left = one.intended + float(spec["settles"]) - self.work.now()
         if left > 0:
             return left
         message = "the request never arrived: the provider's list has no such task"
         error = {"code": "NotAccepted", "message": message, "retryable": True, "billed": False, "refused": True}
-        work.ledger.note("failed", take=one.take, attempt=one.attempt, error=error)
-    return None
-
-
-def _may_be(one: Doubtful, row: Row, work: Work) -> bool:
-    model = work.manifest.catalog.models.get(one.model)
-    names = model.names if model else (one.model,)
-    return row.model in names and abs(row.created - one.intended) <= WINDOW
-
-
-async def _look(account: Account, rows: Sequence[Row], prompts: dict[str, str | None], blanks: Counter[str]) -> None:
-    """Learn the prompts that can be seen by now; None for a task that has ended and never shows one."""
-    for row in rows:
-        if row.task_id in prompts:
-            continue
-        reply = await ask(account, row.task_id)
-        status = answers.read_query(account.client.provider, reply) if reply else None
-        if status is None:
-            blanks[row.task_id] += 1
-            if blanks[row.task_id] >= _BLANKS:
-                prompts[row.task_id] = None  # it will not tell
-        elif status.prompt is not None:
-            prompts[row.task_id] = status.prompt
-        elif status.kind in {"succeeded", "failed", "canceled", "unknown"}:
-            prompts[row.task_id] = None
-
-
-def _owned(work: Work) -> set[str | None]:
-    return {attempt.task_id for entry in work.ledger.lock.takes.values() for attempt in entry.attempts}
-
-
-def _windows(takes: Sequence[Doubtful], now: float) -> list[tuple[float, float]]:
-    """Spans of time around the intents, each short enough for a list that takes 24 h; older ones are out of its reach."""
-    spans: list[tuple[float, float]] = []
-    for one in takes:
-        start, end = one.intended - 2 * WINDOW, one.intended + 2 * WINDOW
-        if now - one.intended > _REACH:
-            continue
-        if spans and start <= spans[-1][1] and end - spans[-1][0] < _REACH:
-            spans[-1] = (spans[-1][0], end)
-        else:
-            spans.append((start, end))
-    return spans
-
-
-async def _rows(work: Work, account: Account, spec: Mapping[str, Any], takes: Sequence[Doubtful]) -> list[Row] | None:
-    """Unowned tasks made around the intents; None when the list cannot be had now, or does not reach that far back."""
-    rows: list[Row] = []
-    spans = _windows(takes, work.now())
-    for start, end in spans:
-        for page in range(1, _MOST_PAGES + 1):
-            reply = await _page(account, spec, start, end, page)
-            listed = answers.pick(reply.data(), spec["rows"]) if reply and reply.status == 200 else None
-            if reply is None or not isinstance(listed, list):
-                return None
-            ahead = _ahead(reply, work.now())
-            rows += [row for row in (_row(spec, item, ahead) for item in listed) if row]
-            total = answers.pick(reply.data(), "/total_page")
-            if not listed or (isinstance(total, int) and page >= total):
-                break
-    owned = _owned(work)
-    keys = {row.key for row in rows if row.task_id in owned and row.key}
-    # Where the rows tell whose key made a task, and some are ours, only that key's can be ours.
-    found = [row for row in rows if row.task_id not in owned and (not keys or row.key is None or row.key in keys)]
-    return found if spans else None
-
-
-async def _page(account: Account, spec: Mapping[str, Any], start: float, end: float, page: int) -> Reply | None:
-    query = {
-        "start_time": _compact(start),
-        "end_time": _compact(end),
-        "page_no": str(page),
-        "page_size": str(spec.get("page_size", 10)),
-    }
-    try:
-        return await account.client.ask(wire.listing(account.client.provider, query))
-    except Unreachable:
-        return None
-
-
-def _compact(at: float) -> str:
-    return datetime.fromtimestamp(at, _BEIJING).strftime("%Y%m%d%H%M%S")
-
-
-def _row(spec: Mapping[str, Any], item: Any, ahead: float) -> Row | None:
-    task_id, model, created = (answers.pick(item, spec[name]) for name in ("task_id", "model", "created"))
-    if not task_id or not isinstance(created, (int, float)):
-        return None
-    key = answers.pick(item, spec["key_id"]) if "key_id" in spec else None
-    return Row(task_id=str(task_id), model=str(model), created=created / 1000 - ahead, key=None if key is None else str(key))
-
-
-def _ahead(reply: Reply, ours: float) -> float:
-    """By how many seconds the provider's clock is ahead of ours, as its Date header says."""
-    try:
-        said = parsedate_to_datetime(reply.headers.get("date", ""))
-    except (TypeError, ValueError):
-        return 0.0
-    difference = said.replace(tzinfo=said.tzinfo or UTC).timestamp() - ours
-    return difference if abs(difference) > 2 else 0.0  # the header has whole seconds
+        self.work.ledger.note("failed", take=one.take, attempt=one.attempt, error=error)
+        return Verdict(take=one.take, finding="never_arrived")

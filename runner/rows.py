@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +92,10 @@ def _included(file: Path, notes: Notes) -> Source | None:
 
 def tell_secrets(text: Source, notes: Notes) -> None:
     """Note every text of a file that looks like a key, wherever it stands."""
-    for path, value in _strings(text.data, ()):
+    for path, value, of_key in _strings(text.data, ()):
         if found := _KEY.search(value):
-            notes.add(_secret(found[0]), text.place(path), path)
+            fault = replace(_secret(found[0]), path=path, of_key=of_key)
+            notes.add(fault, spot(text, fault), path[:-1] if of_key else path)
 
 
 def _secret(found: str) -> Fault:
@@ -102,11 +103,14 @@ def _secret(found: str) -> Fault:
     return Fault(code="E501", path=(), message=f"looks like a secret key ({found[:6]}…)", hint=hint)
 
 
-def _strings(value: Any, path: tuple[str | int, ...]) -> Iterable[tuple[tuple[str | int, ...], str]]:
+def _strings(value: Any, path: tuple[str | int, ...]) -> Iterable[tuple[tuple[str | int, ...], str, bool]]:
+    """Every text of a file, its keys too: where, what, and whether it is a key."""
     if isinstance(value, str):
-        yield path, value
+        yield path, value, False
     elif isinstance(value, (dict, list)):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(key, str):
+                yield (*path, key), key, True
             yield from _strings(item, (*path, key))
 
 

@@ -142,7 +142,7 @@ class _Road:
         for name, account in work.accounts.items():
             takes = [one.take for one in reconcile.in_doubt(work.ledger.lock, name)]
             if takes:
-                start(self._settle, account, takes, start)
+                start(self._settle, account, takes, [work.doubt(take) for take in takes], start)
         for step in work.plan.doing("blocked"):
             work.tell("blocked", take=step.take, reason=step.reason)
         if work.options.submit:
@@ -181,9 +181,13 @@ class _Road:
         except Exception as error:  # noqa: BLE001 - our own bug in one take must not cancel the others; told at the end
             self.work.fault = self.work.fault or error
 
-    async def _settle(self, account: Account, takes: list[str], start: Callable[..., object]) -> None:
-        """Takes in doubt first: the provider's list may know them."""
-        bound = await reconcile.settle(self.work, account, takes)
+    async def _settle(self, account: Account, takes: list[str], doubts: list[anyio.Event], start: Callable[..., object]) -> None:
+        """Takes in doubt first: the provider's list may know them. Equal submits wait for that."""
+        try:
+            bound = await reconcile.settle(self.work, account, takes)
+        finally:
+            for doubt in doubts:
+                doubt.set()
         for step in self.work.plan.doing("answer"):
             if step.take in bound:
                 account.slots.seize()
@@ -222,6 +226,7 @@ class _Road:
         """What needs a slot: submitted and watched, again while the failure is free and can be helped."""
         work, renewed = self.work, False
         while True:
+            await work.settled(step, shot)
             async with _slot(account):
                 if account.closed:
                     return None

@@ -68,6 +68,7 @@ class Work:
     _seq: int = 0
     _paying: set[anyio.CancelScope] = field(default_factory=set)
     _equal: dict[tuple[Any, ...], anyio.Lock] = field(default_factory=dict)
+    _doubtful: dict[tuple[Any, ...], anyio.Event] = field(default_factory=dict)
     _mine: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -128,6 +129,17 @@ class Work:
     def equal(self, step: Step, shot: Shot) -> anyio.Lock:
         """Submits that a provider's list could not tell apart go one after the other."""
         return self._equal.setdefault((step.provider, shot.model.id, shot.prompt), anyio.Lock())
+
+    def doubt(self, take: str) -> anyio.Event:
+        """Equal submits wait until a take in doubt is settled; the event says that it is."""
+        entry = self.entry(take)
+        model = self.manifest.catalog.models.get(entry.model or "")
+        key = (entry.provider, model.id if model else entry.model, entry.request.get("prompt"))
+        return self._doubtful.setdefault(key, anyio.Event())
+
+    async def settled(self, step: Step, shot: Shot) -> None:
+        if event := self._doubtful.get((step.provider, shot.model.id, shot.prompt)):
+            await event.wait()
 
     def check_caps(self, step: Step) -> None:
         """The last look before money is spent: over the lock by the manifest's budget, for this run by its own caps."""

@@ -24,6 +24,18 @@ def test_its_manifest_passes(tmp_path):
     assert [shot.id for shot in manifest.shots] == ["s010", "s020"]
 
 
+def test_its_matrix_and_table_make_the_shots_it_says(tmp_path):
+    text = next(found for found in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL) if "matrix:" in found)
+    (tmp_path / "scenes").mkdir()
+    (tmp_path / "scenes" / "a.yaml").write_text("shots: [{id: s900, prompt: End}]\n")
+    (tmp_path / "clips.csv").write_text("id,caption\n1,A boat\n2,A gull\n")
+    path = tmp_path / "film.callsheet.yaml"
+    path.write_text("callsheet: 1\ndefaults: {model: wan2.7-t2v}\n" + text)
+    shots = runner.read(path, environ={}).shots
+    assert [shot.id for shot in shots] == ["pier-dawn-1", "pier-dawn-2", "pier-noon-1", "clip-1", "clip-2", "s900"]
+    assert [shot.seed for shot in shots][:3] == [1, 2, 1]
+
+
 def test_every_verb_is_in_it():
     assert [verb for verb in VERBS if f"`callsheet {verb}" not in TEXT] == []
 

@@ -14,6 +14,7 @@ from runner.errors import ManifestError, Refused
 from runner.lock import Attempt, Entry, Lock
 from runner.money import Money
 from runner.plan import decide
+from runner.united import united
 from tests.fakes import EPOCH, Service, json_reply
 from tests.test_schedule import film, run, states
 
@@ -64,7 +65,7 @@ def test_the_studio_cannot_be_moved_to_a_paid_host(tmp_path):
 def test_an_older_account_of_an_attempt_never_hides_its_task():
     lock, journal = Lock(takes={"s0@1": entry(task_id="T", usage={"duration": 5})}), Lock(takes={"s0@1": entry("intended")})
     for one, other in ((lock, journal), (journal, lock)):
-        whole = locks.united(one, other).takes["s0@1"]
+        whole = united(one, other).takes["s0@1"]
         assert (whole.state, whole.attempt.task_id, whole.attempt.usage) == ("submitted", "T", {"duration": 5})
 
 
@@ -72,7 +73,7 @@ def test_attempts_keep_their_order_when_the_clock_is_set_back():
     first = entry("failed", task_id="T1", error={"code": "X", "message": "", "retryable": True, "billed": False})
     second = Attempt(id="a2", task_id="T2", intended_at=stamp(EPOCH - 500))
     later = Entry(state="submitted", attempts=(*first.attempts, second))
-    whole = locks.united(Lock(takes={"s0@1": first}), Lock(takes={"s0@1": later})).takes["s0@1"]
+    whole = united(Lock(takes={"s0@1": first}), Lock(takes={"s0@1": later})).takes["s0@1"]
     assert (whole.state, whole.attempt.task_id) == ("submitted", "T2")
 
 
@@ -80,7 +81,7 @@ def test_attempts_keep_their_order_when_the_clock_is_set_back():
 def test_a_rename_on_either_side_is_one_take(flip):
     old = Lock(takes={"s0@1": entry(task_id="T1")})
     new = Lock(takes={"s9@1": locks.replace(entry("saved", task_id="T1"), was=("s0@1",))})
-    whole = locks.united(*((new, old) if flip else (old, new)))
+    whole = united(*((new, old) if flip else (old, new)))
     assert list(whole.takes) == ["s9@1"]
     assert whole.takes["s9@1"].state == "saved"
 

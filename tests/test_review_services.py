@@ -17,7 +17,7 @@ import runner
 from runner import answers, catalog, gates, providers
 from runner.assets import Medium
 from runner.budget import Caps, committed
-from runner.client import Client, is_private
+from runner.client import Client, realm
 from runner.errors import ManifestError, Refused
 from runner.lock import Attempt, Entry, Lock
 from runner.money import Money
@@ -205,7 +205,7 @@ def test_a_link_into_this_machine_is_refused_however_it_is_written(host, backend
                     pass
 
     anyio.run(main, backend=backend)
-    assert is_private("127.0.0.1")
+    assert realm("127.0.0.1") == "this machine"
 
 
 def test_unknown_must_be_borne_at_least_as_long_as_the_profile_says(read):

@@ -229,7 +229,7 @@ def test_unknown_forever_is_lost_and_never_paid_again(film, capsys, provider):
     assert len(made.bodies) == 1
 
 
-@pytest.mark.parametrize("provider", ["apiyi", "yutoai", "opeai"])
+@pytest.mark.parametrize("provider", ["apiyi", "opeai"])
 def test_http_400_task_not_exist_means_unknown(film, capsys, provider):
     made = film(provider, faults=["unknown-400:*"], unknown_for=0.3)
     assert made.run(capsys, "--yes") == 1

@@ -71,7 +71,23 @@ def test_no_spend_refuses_before_anything_is_asked(studio, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "verb", ["init", "check", "plan", "run", "collect", "status", "again", "models", "providers", "schema", "studio"]
+    "verb",
+    [
+        "init",
+        "check",
+        "plan",
+        "run",
+        "collect",
+        "status",
+        "adopt",
+        "again",
+        "reconcile",
+        "cancel",
+        "models",
+        "providers",
+        "schema",
+        "studio",
+    ],
 )
 def test_every_verb_has_help_with_an_example(verb, capsys):
     from runner.cli import code

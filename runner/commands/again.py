@@ -3,48 +3,128 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
 
 import runner
 from runner.commands import options
-from runner.errors import UsageError
+from runner.commands.answering import apart, named, spoken, unknown
+from runner.errors import Refused, UsageError
+from runner.lock import Entry, Lock, shot_of
+from runner.outputs.data import plan_json
+from runner.outputs.text import few, totals
+from runner.plan import Plan, Step, is_current
+
+_STATES = {"failed": "failed", "lost": "lost", "canceled": "canceled", "in-doubt": "intended"}
+_FEW = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Choice:
+    """A take that is meant: its step where a new attempt can be permitted, else why not."""
+
+    take: str
+    is_exact: bool
+    entry: Entry | None
+    step: Step | None = None
+    reason: str = ""
+    is_outdated: bool = False
 
 
 @click.command("again")
-@click.argument("manifest", type=click.Path(path_type=Path))
-@click.argument("takes", nargs=-1, required=True)
+@click.argument("words", nargs=-1, metavar="[MANIFEST] TAKE…")
+@click.option("--state", multiple=True, type=click.Choice([*_STATES, "absent"]), help="Every take in this state.")
 @options.json_option
 @options.reading
-def command(manifest: Path, takes: Sequence[str], as_json: bool, **how: Any) -> int:
+def command(words: Sequence[str], state: tuple[str, ...], as_json: bool, **how: Any) -> int:
     """Allow a new, paid attempt for takes in doubt, failed, canceled, lost or absent. `run` then submits them.
+
+    This spends nothing itself; it says what the next run will pay.
 
     \b
       callsheet again film.callsheet.yaml s010@1
-      callsheet again film.callsheet.yaml 's0*'
+      callsheet again 's0*' --state failed --state lost
     """
-    read = options.read(manifest, **how)
+    manifest, patterns = apart(words) if words else (options.find(None), [])
+    if not patterns and not state:
+        raise UsageError("again takes the names of takes, or --state", hint="callsheet again --state failed")
+    read = options.read(manifest, told=not as_json, **how)
     with runner.hold(read) as held:
         plan = runner.decide(read, held.lock)
-        steps = [
-            step for step in plan.steps if any(fnmatchcase(name, pattern) for name in (step.take, step.shot) for pattern in takes)
-        ]
+        choices = _choices(plan, held.lock, patterns, state)
+        if not choices:
+            raise unknown(patterns, plan, held.lock) if patterns else UsageError(f"no take is {' or '.join(state)}")
+        steps = [one.step for one in choices if one.step]
         if not steps:
-            raise UsageError(f"no take is called {', '.join(takes)}", hint="`callsheet status` lists them")
-        # Where the lock names a run that was never heard of here, even new takes need this word.
-        asking = {"answer", "absent"} | ({"submit"} if held.lock.orphaned_run else set())
-        allowed = [step for step in steps if step.action in asking]
-        if not allowed:
-            raise UsageError(
-                "none of these takes waits for an answer", hint="; ".join(f"{step.take}: {step.reason}" for step in steps[:5])
-            )
-        runner.again(held, allowed)
-    names = [step.take for step in allowed]
+            raise _nothing(choices)
+        runner.again(held, steps)
+        after = runner.decide(read, held.lock)
+    chosen = frozenset(step.take for step in steps)
+    planned = replace(after, steps=tuple(step for step in after.steps if step.take in chosen))
+    refused = [{"take": one.take, "reason": one.reason} for one in choices if not one.step and one.is_exact]
     if as_json:
-        options.say_json({"again": names})
+        options.say_json({"again": [step.take for step in steps], "refused": refused, "totals": plan_json(planned)["totals"]})
     else:
-        click.echo(f"{', '.join(names)}: will be submitted, and paid for, by the next run")
-    return 0
+        _say(choices, planned)
+    return 3 if refused else 0
+
+
+def _choices(plan: Plan, known: Lock, patterns: Sequence[str], states: Sequence[str]) -> list[_Choice]:
+    """The takes that are meant: those of the plan, then those of the lock that no shot asks for any more."""
+    steps = {step.was or step.take: step for step in plan.steps}
+    found = []
+    for key in [*steps, *(take for take in known.takes if take not in steps)]:
+        step, entry = steps.get(key), known.takes.get(key)
+        take = step.take if step else key
+        state = "absent" if step and step.action == "absent" else entry.state if entry else "new"
+        if patterns and not named([key, take, shot_of(take)], patterns):
+            continue
+        if states and state not in {_STATES.get(name, name) for name in states}:
+            continue
+        is_exact = take in patterns or key in patterns
+        found.append(replace(_choice(plan, known, take, step, entry), is_exact=is_exact))
+    return found
+
+
+def _choice(plan: Plan, known: Lock, take: str, step: Step | None, entry: Entry | None) -> _Choice:
+    """Whether a new attempt of this take can be permitted, and why not."""
+    made = _Choice(take=take, is_exact=False, entry=entry)
+    shot = next((one for one in plan.manifest.shots if one.id == shot_of(take)), None)
+    if shot is None:
+        return replace(made, is_outdated=True, reason="its shot has left the manifest")
+    if entry and not is_current(entry, shot):
+        why = (
+            "its shot has changed"
+            if entry.fingerprint != shot.fingerprint
+            else f"it is the studio's, its shot goes to {shot.provider}"
+        )
+        return replace(made, is_outdated=True, reason=f"{why}; run makes a new take by itself")
+    # Where the lock names a run that was never heard of here, even new takes need this word.
+    asking = {"answer", "absent"} | ({"submit"} if known.orphaned_run else set())
+    if step is None or step.action not in asking:
+        return replace(made, reason=f"it waits for no answer: {step.reason if step else 'no longer wanted'}")
+    return replace(made, step=step)
+
+
+def _nothing(choices: Sequence[_Choice]) -> Refused | UsageError:
+    """Nothing to permit: outdated takes are refused, the rest is a mistake in the words."""
+    said = "; ".join(f"{one.take}: {one.reason}" for one in choices[:_FEW])
+    if any(one.is_outdated and one.is_exact for one in choices):
+        return Refused("none of these takes can have a new attempt", hint=said)
+    return UsageError("none of these takes waits for an answer", hint=said)
+
+
+def _say(choices: Sequence[_Choice], planned: Plan) -> None:
+    """What the next run will pay, what may be paid twice, and what was not permitted."""
+    names = [one.step.take for one in choices if one.step]
+    click.echo(f"{few(names)}: will be submitted, and paid for, by the next run")
+    click.echo(totals(planned), err=True)
+    doubtful = [one.take for one in choices if one.step and one.entry and one.entry.state == "intended"]
+    if doubtful:
+        click.echo(f"in doubt until now, so perhaps paid for already: {few(doubtful)}", err=True)
+    for one in choices:
+        if not one.step and (one.is_exact or one.is_outdated):
+            click.echo(f"{one.take}: no new attempt: {one.reason}", err=True)
+    click.echo(f"to go on: {spoken('run', planned.manifest, '')}", err=True)

@@ -18,6 +18,7 @@ from runner.errors import ManifestError, UsageError
 from runner.lock import Lock
 from runner.outputs.text import few, problem_lines
 from runner.plan import Plan
+from runner.secrecy import learn
 from runner.shots import Manifest
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -130,6 +131,9 @@ def environ(env_file: Path | None) -> Mapping[str, str]:
         raise UsageError(f"{env_file}: cannot be read") from error
     pairs = (line.removeprefix("export ").partition("=") for line in map(str.strip, lines) if line and not line.startswith("#"))
     said = {name.strip(): value.strip().strip("\"'") for name, equals, value in pairs if equals}
+    for name, value in said.items():
+        if name.endswith(("_KEY", "_TOKEN", "_SECRET")):
+            learn(value)
     return {**said, **os.environ}
 
 

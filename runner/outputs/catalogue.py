@@ -75,7 +75,7 @@ def local_files(provider: Provider) -> str:
     media = provider.spec["media"]
     inline = media.get("data_uri", {})
     ways = []
-    if inline.get("images"):
+    if inline.get("images") and inline.get("below") != 0:  # 0: taken where somebody writes one, but never made
         below = f" up to {mega(inline['below'])}" if "below" in inline else ""
         ways.append(f"pictures inline{below}{' (no source says so)' if inline.get('unsure') else ''}")
     if media.get("upload", "none") != "none":
