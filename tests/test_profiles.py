@@ -330,3 +330,25 @@ def test_a_made_up_provider_and_a_made_up_model_take_one_file_each_and_no_code(t
         assert bill.body["model"] == "wan9-dream"
         assert bill.body["parameters"]["mood"] == "wild"
         assert (film.parent / "renders/film/one.mp4").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("provider", "word", "kind"),
+    [
+        *[("qwencloud", word, kind) for word, kind in catalog.NATIVE_WORDS.items()],
+        ("apiyi", "submitted", "queued"),
+        ("apiyi", "in_progress", "running"),
+        ("apiyi", "completed", "succeeded"),
+        ("apiyi", "failed", "failed"),
+        ("apiyi", "UNKNOWN", "unknown"),
+    ],
+)
+def test_the_native_six_states_and_apiyis_words_are_understood(provider, word, kind):
+    place = {"status": word} if provider == "apiyi" else {"output": {"task_status": word.upper()}}
+    found = answers.read_query(catalog.load().providers[provider], reply(data={"task_id": "t", **place}))
+    assert (found.kind, found.url) == (kind, None)
+
+
+def test_apiyis_unknown_is_found_in_either_place():
+    found = answers.read_query(catalog.load().providers["apiyi"], reply(data={"output": {"task_status": "UNKNOWN"}}))
+    assert found.kind == "unknown"

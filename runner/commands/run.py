@@ -232,6 +232,9 @@ def _advice(report: Report, manifest: Manifest) -> Iterable[str]:
     if asking := report.left.get("answer"):
         yield f"waiting for your answer: {few(asking)}"
         yield f"see why: callsheet status {path}; pay for a new attempt: callsheet again {path} TAKE"
+        doubtful = {one["take"] for one in report.data["takes"] if one["in_doubt"]}
+        if doubtful & set(asking):
+            yield f"in doubt, perhaps paid for: callsheet reconcile {path} looks again, callsheet adopt {path} TAKE TASK_ID binds a task you found"
     if absent := report.left.get("absent"):
         yield f"absent (saved once, but neither here nor with the provider any more): {few(absent)}"
         yield f"put the files back, or pay for new ones: callsheet again {path} TAKE"

@@ -146,7 +146,7 @@ class Lab:
 
             card, usage = card_of(bill, family, self.shelf.find)
             if bill.doom == SMALL:
-                card = replace(card, width=640, height=360, audio=None)
+                card = replace(card, width=640, height=360, audio=None, sounds=False)
                 return Made(file=self._render(card, f"small-{bill.hash}"), usage=usage)
             return Made(file=self._render(card, bill.hash), usage=usage)
         except TakeError as error:

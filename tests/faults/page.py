@@ -46,7 +46,7 @@ def main() -> int:
 def figures(soaked: Path | None) -> tuple[list[str], int]:
     """All tests of this folder in full; what they counted, and how many of them failed."""
     with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder) / "figures.jsonl"
+        told = Path(os.environ.get("CALLSHEET_FIGURES", f"{folder}/figures.jsonl"))
         began = time.monotonic()
         done = _pytest(TESTS, {**FULL, "CALLSHEET_FIGURES": str(told)})
         seconds = time.monotonic() - began

@@ -22,7 +22,7 @@ from tests.faults.scenarios import PICTURE, TWO, Do, Scenario, Trial
 from tests.faults.world import ROOT, TAKES, billed, storyboard, tiny, whole
 
 SEED = int(os.environ.get("CALLSHEET_SEED", "20261121"))
-KILLS = int(os.environ.get("CALLSHEET_KILLS", "24"))
+KILLS = int(os.environ.get("CALLSHEET_KILLS", "16"))
 PAIRS = int(os.environ.get("CALLSHEET_PAIRS", "30"))
 STORYBOARD = """\
 callsheet: 1

@@ -37,7 +37,7 @@ def test_a_disk_that_forgets_is_noticed(lie, name, workers, tmp_path, figures):
     """The harness's own proof: with one fsync that does nothing, the same kills do find something wrong."""
     scenario = BY_NAME[name]
     (names,) = workers(lambda worker, _: unharmed(scenario, worker, tmp_path / "unharmed"), [None])
-    kills = [{"kill_at": number, "lossy": True, "lies": [lie]} for number in range(1, len(names) + 1)][::3]
+    kills = [{"kill_at": number, "lossy": True, "lies": [lie]} for number in range(1, len(names) + 1)][::5]
     results = workers(lambda worker, kill: killed(scenario, worker, tmp_path / f"t{kill[0]}", **kill[1]), enumerate(kills))
     wrong = [what for _, all_ in results for what in all_]
     figures.add("lies", lie, kills=len(kills), seen=len(wrong))

@@ -261,6 +261,9 @@ class Storyboard(RuleBasedStateMachine):
         self.forgotten |= {bill.task_id for bill in bills if bill.task_id not in kept}
         attempts = {attempt["id"] for entry in takes.values() for attempt in entry["attempts"]}
         self.owner = {attempt: key for attempt, key in self.owner.items() if attempt in attempts}
+        # A file that a forgotten rename has moved lies under a name that this lock does not know.
+        renders = [entry["render"]["path"] for entry in takes.values() if entry.get("render")]
+        self.deleted |= {path for path in renders if not (self.folder / path).exists()}
         # It may have as in doubt what only the journal knew the answer to.
         self.service.doubtful += sum(oracle.is_in_doubt(attempt) for entry in takes.values() for attempt in entry["attempts"])
 
