@@ -7,7 +7,6 @@ harmless race into a take in doubt.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import random
 import time
@@ -15,7 +14,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -24,6 +23,7 @@ import httpx
 from runner.answers import Reply, clean, moment
 from runner.catalog import Provider, is_loopback, split
 from runner.errors import Refused, Unreachable
+from runner.hosts import host_of, is_at, realm
 from runner.secrecy import hide, hide_bytes
 from runner.wire import Request
 
@@ -96,12 +96,12 @@ class Client:
 
     @property
     def host(self) -> str:
-        return _host(self.base_url)
+        return host_of(self.base_url)
 
     @property
     def hosts(self) -> frozenset[str]:
         """All hosts that are this provider: a task made at one is known at the others."""
-        return frozenset(map(_host, self.base_urls))
+        return frozenset(map(host_of, self.base_urls))
 
     async def submit(self, request: Request) -> Reply:
         """Send a paid request once. Unreachable says whether a byte of it may have left."""
@@ -191,7 +191,7 @@ class Client:
 
     def _auth_for(self, url: str) -> dict[str, str]:
         """The key's header, for the provider's own hosts and nothing else."""
-        if not _is_at(url, self.base_urls):
+        if not is_at(url, self.base_urls):
             raise Refused(f"the key does not go to {urlsplit(url).netloc}")
         return self._auth(Request(method="GET", path=""))
 
@@ -200,7 +200,7 @@ class Client:
         url = str(request.url)
         self.check_link(url)
         await self._check_addresses(request.url.host, request.url.port or 443)
-        if not _is_at(url, self.base_urls):
+        if not is_at(url, self.base_urls):
             for name in self._auth(Request(method="GET", path="")):
                 request.headers.pop(name, None)
 
@@ -253,36 +253,6 @@ def _unpacked(body: bytes) -> bytes:
     if packed.unconsumed_tail:
         raise httpx.DecodingError(f"more than {MOST_REPLY} bytes")
     return plain
-
-
-def _is_at(url: str, bases: Sequence[str]) -> bool:
-    return _origin(url) in map(_origin, bases)
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = split(url)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-
-
-def _host(url: str) -> str:
-    """`host[:port]`, never a user or password."""
-    parts = split(url)
-    return (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
-
-
-Realm = Literal["everywhere", "this machine", "the network"]
-
-
-def realm(host: str) -> Realm:
-    """Where a host, as written, stands: names count as everywhere but those that are reserved for private use."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        name = host.lower()
-        if name == "localhost" or name.endswith(".localhost"):
-            return "this machine"
-        return "the network" if name.endswith((".local", ".internal")) else "everywhere"
-    return "this machine" if address.is_loopback else "everywhere" if address.is_global else "the network"
 
 
 def _why(error: Exception, host: str) -> str:

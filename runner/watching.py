@@ -50,9 +50,7 @@ async def watch(work: Work, account: Account, take: str, *, first: float) -> tup
             return "waiting", None
         if status and status.word != word:
             word = status.word
-            work.tell("status", take=take, attempt=entry.attempt.id, word=word)
-            if status.kind is None:
-                work.tell("waiting", take=take, reason=f'"{word}" is no word that its profile knows; asking on')
+            _tell_word(work, take, entry.attempt.id, status)
         match status.kind if status else None:
             case "succeeded" if status and (status.url or "content" in provider.spec["result"]):
                 rendered(work, provider, take, status)
@@ -73,6 +71,12 @@ async def watch(work: Work, account: Account, take: str, *, first: float) -> tup
         if anyio.current_time() - began > provider.pace("give_up"):
             work.tell("waiting", take=take, reason=f"no end after {provider.pace('give_up'):g} s; the task goes on")
             return "waiting", None
+
+
+def _tell_word(work: Work, take: str, attempt: str, status: Status) -> None:
+    work.tell("status", take=take, attempt=attempt, word=status.word)
+    if status.kind is None:
+        work.tell("waiting", take=take, reason=f'"{status.word}" is no word that its profile knows; asking on')
 
 
 def is_strange(account: Account, entry: Entry) -> bool:

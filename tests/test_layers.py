@@ -13,7 +13,7 @@ FLOORS: dict[int, str] = {
     0: "errors clock money secrecy templates keywords version",
     1: "source lock judge",
     2: "catalog journal layers probe tables locktext united",
-    3: "lockread fit providers answers explain",
+    3: "hosts lockread fit providers answers explain",
     4: "lockfile assets",
     5: "shots stack ways",
     6: "verdict roles rows parameters wire tariff remarks",

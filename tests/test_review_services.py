@@ -17,8 +17,9 @@ import runner
 from runner import answers, catalog, gates, providers
 from runner.assets import Medium
 from runner.budget import Caps, committed
-from runner.client import Client, realm
+from runner.client import Client
 from runner.errors import ManifestError, Refused
+from runner.hosts import is_at, realm
 from runner.lock import Attempt, Entry, Lock
 from runner.money import Money
 from runner.remarks import remarks
@@ -228,11 +229,9 @@ def test_a_take_of_unknown_price_is_not_forgotten_by_a_later_cap(read):
 
 
 def test_a_key_is_for_a_host_however_it_is_spelt():
-    from runner.client import _is_at
-
-    assert _is_at("https://api.aisa.one/x", ["https://API.aisa.one:443/apis/v1"])
-    assert not _is_at("http://api.aisa.one/x", ["https://api.aisa.one/apis/v1"])
-    assert not _is_at("https://api.aisa.one.evil.example/x", ["https://api.aisa.one/apis/v1"])
+    assert is_at("https://api.aisa.one/x", ["https://API.aisa.one:443/apis/v1"])
+    assert not is_at("http://api.aisa.one/x", ["https://api.aisa.one/apis/v1"])
+    assert not is_at("https://api.aisa.one.evil.example/x", ["https://api.aisa.one/apis/v1"])
 
 
 def test_broken_addresses_from_the_environment_break_no_other_manifest(read):

@@ -1,0 +1,39 @@
+"""A URL → where it leads: which service's house, and whether into the world, this machine or its network."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Literal
+
+from runner.catalog import split
+
+Realm = Literal["everywhere", "this machine", "the network"]
+
+
+def realm(host: str) -> Realm:
+    """Where a host, as written, stands: names count as everywhere but those that are reserved for private use."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        name = host.lower()
+        if name == "localhost" or name.endswith(".localhost"):
+            return "this machine"
+        return "the network" if name.endswith((".local", ".internal")) else "everywhere"
+    return "this machine" if address.is_loopback else "everywhere" if address.is_global else "the network"
+
+
+def is_at(url: str, bases: Sequence[str]) -> bool:
+    """Whether a URL lies at one of these: scheme, host and port, however they are spelt."""
+    return _origin(url) in map(_origin, bases)
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = split(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def host_of(url: str) -> str:
+    """`host[:port]`, never a user or password."""
+    parts = split(url)
+    return (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
