@@ -51,7 +51,7 @@ def figures(soaked: Path | None) -> tuple[list[str], int]:
         done = _pytest(TESTS, {**FULL, "CALLSHEET_FIGURES": str(told)})
         seconds = time.monotonic() - began
         counted = [json.loads(line) for line in told.read_text(encoding="utf-8").splitlines()]
-    sys.stdout.write(done.stdout)
+    print(done.stdout, flush=True)
     failed = done.stdout.count("\nFAILED") + done.stdout.count("\nERROR")
     soak = json.loads(soaked.read_text(encoding="utf-8") if soaked else _soak())
     return list(_table(counted, soak, seconds, failed)), failed
@@ -115,7 +115,7 @@ def safeguards() -> tuple[list[str], int]:
         unseen += done.returncode != 1
         seen = f"`{_short(said)}`" if done.returncode == 1 else "**NOT NOTICED**"
         lines.append(f"| {one.says} (`{name}`) | `{one.test.rpartition('/')[2]}` | {seen} |")
-        sys.stdout.write(lines[-1] + "\n")
+        print(lines[-1], flush=True)
     return lines, unseen
 
 
