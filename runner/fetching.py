@@ -16,7 +16,7 @@ from runner.errors import Refused, TakeError, Unreachable
 from runner.lock import Entry
 from runner.plan import Step
 from runner.remarks import remarks
-from runner.report import shown_render
+from runner.report import shown_take
 from runner.shots import Shot
 from runner.watching import ask, is_expired, is_strange, lost, rendered
 from runner.wire import Request
@@ -140,7 +140,8 @@ def _saved(work: Work, step: Step, render: dict[str, object]) -> None:
 
 def show(work: Work, shot: Shot, takes: Mapping[str, Entry]) -> None:
     """Make the shot's `output` the picked take, else the newest current one; never over a stranger's file."""
-    render = shown_render(shot, takes, work.ledger.lock.picked.get(shot.id))
+    take = shown_take(shot, takes, work.ledger.lock.picked.get(shot.id))
+    render = takes[take].render if take else None
     if render is None or not folder.is_here(work.folder, render):
         return
     path, output = work.folder / str(render["path"]), work.folder / shot.output

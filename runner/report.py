@@ -93,14 +93,14 @@ def _code(known: Lock, plan: Plan | None) -> int:
     return 75 if plan.doing("submit", "watch", "fetch") else 0
 
 
-def shown_render(shot: Shot, takes: Mapping[str, Entry], picked: str | None) -> Mapping[str, Any] | None:
-    """The render that `output` shows: the picked take's, else the newest current one's.
+def shown_take(shot: Shot, takes: Mapping[str, Entry], picked: str | None) -> str | None:
+    """The take that `output` shows: the picked one, else the newest current one that is saved.
 
     A studio render never takes the place of another provider's.
     """
     saved = {key: entry for key, entry in takes.items() if entry.state == "saved" and entry.render}
     if picked in saved:
-        return saved[picked].render
-    current = [entry for entry in saved.values() if is_current(entry, shot)]
-    real = [entry for entry in current if entry.provider != "studio"]
-    return next((entry.render for entry in reversed(real or current)), None)
+        return picked
+    current = [key for key, entry in saved.items() if is_current(entry, shot)]
+    real = [key for key in current if saved[key].provider != "studio"]
+    return next(reversed(real or current), None)

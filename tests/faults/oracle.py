@@ -62,15 +62,16 @@ def in_doubt(folder: Path) -> list[str]:
 
 
 def is_findable(takes: Mapping[str, Any], take: str, bills: Iterable[Accepted]) -> bool:
-    """Whether a list can tell whose task it is: not where an equal attempt in doubt may never have arrived.
+    """Whether a list can tell whose task it is.
 
-    That is so when a person has permitted another attempt, or when an equal take stays in doubt without a task.
+    Not where an equal attempt in doubt may never have arrived: a person has permitted another one, or an equal take
+    stays in doubt without a task. Nor where one of the tasks has failed: it never shows its prompt.
     """
     prompt = takes[take]["request"].get("prompt")
     attempts = [one for entry in takes.values() if entry["request"].get("prompt") == prompt for one in entry["attempts"]]
     ours = {one.get("task_id") for one in attempts}
-    unbound = sum(1 for bill in bills if bill.prompt == prompt and bill.task_id not in ours)
-    return sum(map(is_in_doubt, attempts)) <= unbound
+    unbound = [bill for bill in bills if bill.prompt == prompt and bill.task_id not in ours]
+    return sum(map(is_in_doubt, attempts)) <= len(unbound) and not any(bill.fails for bill in unbound)
 
 
 def owners(takes: Mapping[str, Any], bills: Iterable[Accepted]) -> tuple[dict[str, list[Accepted]], list[str]]:

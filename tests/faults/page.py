@@ -1,7 +1,8 @@
 """`python -m tests.faults.page` → everything in full, and the figures of README.md from what was counted.
 
-Takes about half an hour on two cores. `--safeguards` and `--figures` do one half each; a soak that has already been
-made with `python -m tests.bench.soak --json > FILE` can be given with `--soak FILE`.
+Takes about an hour on two cores, half of it the soak. `--safeguards` and `--figures` do one half each. What has been
+made already can be given: a soak (`python -m tests.bench.soak --json > FILE`) with `--soak FILE`, and tests that were
+run in full with CALLSHEET_FIGURES=FILE with `--counted FILE`, where the latest count of a thing is the one that counts.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ def main() -> int:
     asked.add_argument("--figures", action="store_true")
     asked.add_argument("--safeguards", action="store_true")
     asked.add_argument("--soak", type=Path)
+    asked.add_argument("--counted", type=Path)
     how = asked.parse_args()
     both = not (how.figures or how.safeguards)
     bad = 0
     if how.figures or both:
-        lines, bad = figures(how.soak)
+        lines, bad = figures(how.soak, how.counted)
         _put("figures", lines)
     if how.safeguards or both:
         lines, unseen = safeguards()
@@ -43,18 +45,20 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def figures(soaked: Path | None) -> tuple[list[str], int]:
-    """All tests of this folder in full; what they counted, and how many of them failed."""
+def figures(soaked: Path | None, counted: Path | None) -> tuple[list[str], int]:
+    """What all tests of this folder count in full, and how much of it went wrong."""
+    failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        told = Path(os.environ.get("CALLSHEET_FIGURES", f"{folder}/figures.jsonl"))
-        began = time.monotonic()
-        done = _pytest(TESTS, {**FULL, "CALLSHEET_FIGURES": str(told)})
-        seconds = time.monotonic() - began
-        counted = [json.loads(line) for line in told.read_text(encoding="utf-8").splitlines()]
-    print(done.stdout, flush=True)
-    failed = done.stdout.count("\nFAILED") + done.stdout.count("\nERROR")
+        told = counted or Path(folder) / "figures.jsonl"
+        if not counted:
+            done = _pytest(TESTS, {**FULL, "CALLSHEET_FIGURES": str(told)})
+            print(done.stdout, flush=True)
+            failed = done.stdout.count("\nFAILED") + done.stdout.count("\nERROR")
+        lines = [json.loads(line) for line in told.read_text(encoding="utf-8").splitlines()]
+    latest = list({(one["kind"], one["name"]): one for one in lines}.values())
     soak = json.loads(soaked.read_text(encoding="utf-8") if soaked else _soak())
-    return list(_table(counted, soak, seconds, failed)), failed
+    wrong = sum(len(one.get("wrong", ())) for one in latest) + sum(len(soak[name]) for name in ("lost", "twice", "damaged"))
+    return list(_table(latest, soak)), failed + wrong
 
 
 def _soak() -> str:
@@ -63,8 +67,8 @@ def _soak() -> str:
     ).stdout
 
 
-def _table(counted: list[dict], soak: dict, seconds: float, failed: int) -> Iterator[str]:
-    yield f"{time.strftime('%Y-%m-%d', time.gmtime())}, {os.cpu_count()} cores, {seconds / 60:.0f} minutes, {failed} tests failed."
+def _table(counted: list[dict], soak: dict) -> Iterator[str]:
+    yield f"{time.strftime('%Y-%m-%d', time.gmtime())}, on {os.cpu_count()} cores."
     yield ""
     yield "| what | roads | points | kills | double submits | lost ids | damaged files | other |"
     yield "|---|---|---|---|---|---|---|---|"

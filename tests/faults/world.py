@@ -81,7 +81,7 @@ class Nursery:
             self._process.stdin.flush()
             answer = json.loads(self._process.stdout.readline())
         passed = Path(f"{out}.points")
-        names = json.loads(passed.read_text()) if passed.exists() else []
+        names = json.loads(passed.read_text()) if passed.exists() and answer["code"] >= 0 else []
         passed.unlink(missing_ok=True)
         return answer["code"], out.read_text(encoding="utf-8", errors="replace"), names
 
