@@ -22,13 +22,17 @@ Span = tuple[float, float]  # seconds since the epoch by our clock
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A task of the list. `created` is in our time, `said` the same moment by the provider's clock; `key` tells keys apart."""
+    """A task of the list. `created` is in our time, `said` the same moment by the provider's clock; `key` tells keys apart.
+
+    `word` is its status in the provider's own word, where the list says it.
+    """
 
     task_id: str
     model: str
     created: float
     said: float
     key: str | None = None
+    word: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,22 +54,23 @@ class Keys:
         return not self.own and len(self.seen - self.foreign) > 1
 
 
-async def rows(account: Account, spans: Sequence[Span]) -> list[Row] | None:
-    """Every task made in these spans, each once; None when the list cannot be had whole."""
+async def rows(account: Account, spans: Sequence[Span], *, most: int | None = None) -> list[Row] | None:
+    """Every task made in these spans, each once; None when the list cannot be had whole, or has too many pages."""
     found: dict[str, Row] = {}
-    before = account.client.ahead
+    before, left = account.client.ahead, _MOST_PAGES if most is None else most
     for start, end in spans:
-        for page in range(1, _MOST_PAGES + 1):
+        for page in range(1, left + 1):
             listed, is_last = await _page(account, {**_times(account, start, end), **_paging(account, page)})
             if listed is None:
                 return None
             found.update({row.task_id: row for row in listed})
+            left -= 1
             if is_last:
                 break
         else:
             return None  # what stands on the pages not read could be just what matters
     if abs(account.client.ahead - before) > _DRIFT:
-        return await rows(account, spans)  # the first reply told their clock, and the spans were asked by ours
+        return await rows(account, spans, most=most)  # the first reply told their clock, and the spans were asked by ours
     return list(found.values())
 
 
@@ -117,8 +122,15 @@ def _row(spec: Mapping[str, Any], item: Any, ahead: float) -> Row | None:
     if not task_id or not isinstance(created, (int, float)):
         return None
     key = answers.pick(item, spec["key_id"]) if "key_id" in spec else None
-    said = created / 1000
-    return Row(task_id=str(task_id), model=str(model), created=said - ahead, said=said, key=None if key is None else str(key))
+    said, word = created / 1000, answers.pick(item, spec["status"]) if "status" in spec else None
+    return Row(
+        task_id=str(task_id),
+        model=str(model),
+        created=said - ahead,
+        said=said,
+        key=None if key is None else str(key),
+        word=answers.clean(word, 40) if isinstance(word, str) else None,
+    )
 
 
 def _times(account: Account, start: float, end: float) -> dict[str, str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from runner import fetching, media, paying, reconcile, watching
+from runner import fetching, media, paying, reconcile, rollcall, watching
 from runner.answers import Status
 from runner.errors import CallsheetError, Refused, TakeError
 from runner.lock import Entry
@@ -45,6 +45,8 @@ async def carry_out(work: Work, *, signals: bool = False) -> Outcome:
             if signals and threading.current_thread() is threading.main_thread() and sys.platform != "win32":
                 await group.start(_listen, work, group.cancel_scope, caught)
             group.start_soon(_fold_now_and_then, work)
+            for account in work.accounts.values():
+                group.start_soon(rollcall.call, account, work.now)
             async with anyio.create_task_group() as takes:
                 await _Road(work).all(takes.start_soon)
             group.cancel_scope.cancel()

@@ -31,14 +31,17 @@ async def watch(work: Work, account: Account, take: str, *, first: float) -> tup
         raise ProviderError(f"{take} has no task to watch")
     provider = account.client.provider
     stranger, model = is_strange(account, entry), work.manifest.catalog.models.get(entry.model or "")
+    task_id, since = entry.attempt.task_id, epoch(entry.attempt.submitted_at) if entry.attempt.submitted_at else None
     began, unknown_since, word, denied = anyio.current_time(), None, None, 0
     pause = first
-    every = provider.pace("every") if provider.is_loopback else max(provider.pace("every"), provider.pace("floor"))
     while True:
-        await anyio.sleep(jittered(pause))
-        reply = await ask(account, entry.attempt.task_id)
+        if news := await account.roll.turn(take, task_id, jittered(pause), since=since, word=word):
+            word, pause = news, account.roll.every
+            work.tell("status", take=take, attempt=entry.attempt.id, word=word)
+            continue
+        reply = await ask(account, task_id)
         status = answers.read_query(provider, reply, model) if reply else None
-        pause = max(every, min(answers.retry_after(provider, reply) or 0, LONGEST) if reply else 0)
+        pause = max(account.roll.every, min(answers.retry_after(provider, reply) or 0, LONGEST) if reply else 0)
         denied = denied + 1 if reply and reply.status in {401, 403} else 0
         if denied >= _DENIALS:
             work.tell(

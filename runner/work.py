@@ -21,6 +21,7 @@ from runner.errors import Refused
 from runner.lock import Entry
 from runner.lockfile import Ledger
 from runner.plan import Plan, Step
+from runner.roll import Roll
 from runner.shots import Manifest, Shot
 from runner.slots import Slots
 from runner.uploads import Uploads
@@ -39,6 +40,12 @@ class Account:
     uploads: Uploads
     closed: str | None = None  # why no further submit goes there in this run
     narrowed_until: float = 0.0  # until then a refusal is one of the same crowd
+
+    def __post_init__(self) -> None:
+        provider = self.client.provider
+        every = provider.pace("every") if provider.is_loopback else max(provider.pace("every"), provider.pace("floor"))
+        pages = provider.spec.get("list")
+        self.roll = Roll(every, crowd=pages.get("page_size", 10) if pages else None)
 
 
 @dataclass(kw_only=True)

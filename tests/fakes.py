@@ -66,6 +66,8 @@ class Service:
         self.tasks = {}
         self.bills = []
         self.asked = []
+        self.queried = []
+        self.list_script = []
         self.most = 0
         self.download_seconds = 0.0
         self.fetched = []
@@ -108,8 +110,9 @@ class Service:
     async def ask(self, request):
         await self.queries.turn()
         await anyio.sleep(0.02)
+        self.queried.append(anyio.current_time())
         if request.path == "/tasks":
-            return json_reply(200, {"data": [self._row(task_id) for task_id in self.tasks], "total_page": 1})
+            return self.listed(dict(request.query))
         task_id = request.path.rsplit("/", 1)[1]
         self.asked.append((anyio.current_time(), task_id))
         if self.polls_script and (scripted := self.polls_script.pop(0)):
@@ -118,12 +121,23 @@ class Service:
             return scripted
         return json_reply(200, self._status(task_id))
 
+    def listed(self, query):
+        """A page, newest first, as `page_no` and `page_size` ask for it."""
+        if self.list_script and (scripted := self.list_script.pop(0)):
+            if isinstance(scripted, Exception):
+                raise scripted
+            return scripted
+        number, size = int(query.get("page_no", 1)), int(query.get("page_size", 10))
+        tasks = list(reversed(self.tasks))
+        rows = [self._row(task_id) for task_id in tasks[(number - 1) * size : number * size]]
+        return json_reply(200, {"data": rows, "total_page": -(-len(tasks) // size), "page_no": number})
+
     def _row(self, task_id):
         task = self.tasks[task_id]
         return {
             "task_id": task_id,
             "model_name": task["body"]["model"],
-            "status": "RUNNING",
+            "status": self._status(task_id)["output"]["task_status"],
             "gmt_create": 1000 * (EPOCH + task["start"]),
         }
 
