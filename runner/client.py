@@ -32,6 +32,9 @@ _WHOLE_SECONDS = 2.0  # the Date header has no fractions, and is as old as the r
 _UNDER_WAY = 8  # queries at once on one client: httpcore's pool scans every connection for every request
 _SUBMIT = httpx.Timeout(connect=15, read=90, write=90, pool=None)
 _ASK = httpx.Timeout(connect=15, read=30, write=30, pool=None)
+# httpx's are patient with every byte; one that sends a byte now and then must not hold a take for ever.
+_REPLY = 240.0  # seconds for a request and its whole reply
+_BODY = 60.0  # seconds for a reply's body, once it has begun
 # Only what can be told from a false label is asked for.
 _AGENT = {"User-Agent": "callsheet", "Accept-Encoding": "gzip"}
 
@@ -141,15 +144,16 @@ class Client:
             body = json.dumps(request.body, ensure_ascii=False, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
         try:
-            async with client.stream(
-                request.method,
-                self.base_url + request.path,
-                params=dict(request.query) or None,
-                headers=headers,
-                content=body,
-                extensions={"trace": trace},
-            ) as response:
-                reply = await _whole(response)
+            with anyio.fail_after(_REPLY):
+                async with client.stream(
+                    request.method,
+                    self.base_url + request.path,
+                    params=dict(request.query) or None,
+                    headers=headers,
+                    content=body,
+                    extensions={"trace": trace},
+                ) as response:
+                    reply = await _whole(response)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Unreachable(_why(error, self.host), sent=sent) from error
         if (theirs := moment(reply.headers.get("date", ""))) is not None:
@@ -232,11 +236,12 @@ async def _whole(response: httpx.Response) -> Reply:
     """Read to the end, and undo a compression that is really there: some gateways name one that they have not done."""
     chunks = []
     size = 0
-    async for chunk in response.aiter_raw():
-        size += len(chunk)
-        if size > MOST_REPLY:
-            raise httpx.DecodingError(f"more than {MOST_REPLY} bytes")
-        chunks.append(chunk)
+    with anyio.fail_after(_BODY):
+        async for chunk in response.aiter_raw():
+            size += len(chunk)
+            if size > MOST_REPLY:
+                raise httpx.DecodingError(f"more than {MOST_REPLY} bytes")
+            chunks.append(chunk)
     body = b"".join(chunks)
     if response.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}:
         body = _unpacked(body)
@@ -260,6 +265,7 @@ def _why(error: Exception, host: str) -> str:
         httpx.ConnectTimeout: "no connection in time",
         httpx.ConnectError: "no connection",
         httpx.ReadTimeout: "no reply in time",
+        TimeoutError: "no whole reply in time",
         httpx.RemoteProtocolError: "the connection was closed without a whole reply",
         httpx.TooManyRedirects: "too many redirects",
     }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 
 from runner.client import Client
@@ -19,6 +20,8 @@ from runner.media import disk_fault
 from runner.probe import ProbeError, check_video
 
 MOST = 4 * 1024**3  # bytes; a 30 s 1080P render has some tens of MB
+_WINDOW = 60.0  # seconds
+_SLOWEST = 1024  # bytes a second, over a minute: what comes slower holds a place for ever and is asked for anew
 _DEAD = {400, 401, 403, 404, 410}
 
 
@@ -139,8 +142,13 @@ async def fetch(client: Client, url: str, path: Path, *, headers: Mapping[str, s
 
 
 async def _pour(response: Any, part: _Part, fd: int) -> None:
+    since, seen = anyio.current_time(), part.size
     async for chunk in response.aiter_raw():
         part.add(fd, chunk)
+        if (seconds := anyio.current_time() - since) >= _WINDOW:
+            if part.size - seen < _SLOWEST * seconds:
+                raise Unreachable(f"the link sends less than {_SLOWEST} bytes a second", sent=True)
+            since, seen = anyio.current_time(), part.size
     part.end()
     await anyio.to_thread.run_sync(os.fsync, fd)
 

@@ -10,18 +10,20 @@ import os
 import re
 import socket
 import threading
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import anyio
 import pytest
 
-from runner import answers, catalog, download, fetching, paying
+from runner import answers, catalog, client, download, fetching, paying
 from runner.answers import Reply
 from runner.assets import unsigned
 from runner.cli import code
 from runner.client import Client
 from runner.errors import CallsheetError, Refused
+from runner.hosts import realm
 from tests.fakes import FILM
 
 KEY = "sk-secret-0123456789abcdef"
@@ -88,7 +90,20 @@ def _handler(server):
             server.fetched.append(self.path)
             return self._say(*server.film())
 
+        def _drip(self, status, chunks):
+            """A byte now and then, far longer than anybody waits."""
+            self.send_response(status)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            with suppress(OSError):
+                for chunk in chunks:
+                    self.wfile.write(chunk)
+                    time.sleep(0.05)
+            self.close_connection = True
+
         def _say(self, status, headers, body):
+            if isinstance(body, list):
+                return self._drip(status, body)
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             for name, value in {"Content-Length": str(len(data)), **headers}.items():
@@ -286,6 +301,43 @@ def test_json_bombs_of_a_query_end_no_take(film, server, bomb):
     assert len(server.accepted) == 1
 
 
+@contextmanager
+def quicker_than_the_trickle():
+    """Nobody has waited for its end, which is 20 s away."""
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < 18
+
+
+def test_a_submits_reply_that_trickles_in_for_ever_is_given_up_and_in_doubt(film, server, monkeypatch):
+    monkeypatch.setattr(client, "_BODY", 0.4)
+    server.submit = lambda: (200, {}, [b" "] * 400)
+    with quicker_than_the_trickle():
+        assert film.run() == 1
+    assert film.state == "intended"
+    assert len(server.accepted) == 1
+
+
+def test_a_querys_reply_that_trickles_in_for_ever_is_a_blip(film, server, monkeypatch):
+    monkeypatch.setattr(client, "_BODY", 0.4)
+    replies = iter([[b" "] * 400])
+    server.query = lambda: (200, {}, next(replies, server.succeeded()))
+    with quicker_than_the_trickle():
+        assert film.run() == 0
+    assert len(server.accepted) == 1
+
+
+def test_a_render_that_trickles_in_for_ever_is_given_up_and_fetched_anew(film, server, monkeypatch):
+    monkeypatch.setattr(download, "_WINDOW", 0.4)
+    films = iter([[b"\0"] * 400])
+    server.film = lambda: (200, {}, next(films, FILM))
+    with quicker_than_the_trickle():
+        assert film.run() == 0
+    assert len(server.accepted) == 1
+    assert len(server.fetched) == 2
+
+
+
 def test_a_reply_without_end_is_given_up_and_in_doubt(film, server, monkeypatch):
     monkeypatch.setattr("runner.client.MOST_REPLY", 100_000)
     server.submit = lambda: (200, {}, b" " * 1_000_000)
@@ -412,6 +464,24 @@ def test_links_into_this_machine_or_its_network_are_refused_before_a_connection(
     assert "private network" in stopped.fact or stopped.fact.endswith(("not known)", "'0177.0.0.1')")), stopped.fact
     assert made == []
     assert server.fetched == []
+
+
+@pytest.mark.parametrize(
+    ("host", "where"),
+    [
+        ("64:ff9b::7f00:1", "this machine"),
+        ("64:ff9b::a00:1", "the network"),
+        ("64:ff9b:1::a00:1", "the network"),
+        ("64:ff9b::808:808", "everywhere"),
+        ("2002:7f00:1::", "this machine"),
+        ("::ffff:127.0.0.1", "this machine"),
+        ("::10.0.0.1", "the network"),
+        ("::1", "this machine"),
+        ("2606:4700::1", "everywhere"),
+    ],
+)
+def test_an_address_inside_an_address_counts_as_what_it_leads_to(host, where):
+    assert realm(host) == where
 
 
 def test_a_public_name_that_stands_for_a_private_address_is_refused(server, monkeypatch):
