@@ -103,7 +103,8 @@ def _handler(server):
 
         def _say(self, status, headers, body):
             if isinstance(body, list):
-                return self._drip(status, body)
+                self._drip(status, body)
+                return
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             for name, value in {"Content-Length": str(len(data)), **headers}.items():
@@ -335,7 +336,6 @@ def test_a_render_that_trickles_in_for_ever_is_given_up_and_fetched_anew(film, s
         assert film.run() == 0
     assert len(server.accepted) == 1
     assert len(server.fetched) == 2
-
 
 
 def test_a_reply_without_end_is_given_up_and_in_doubt(film, server, monkeypatch):
