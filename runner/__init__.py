@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CallsheetError", "Caps", "Held", "Lock", "LockHeld", "Manifest", "ManifestError", "Place", "Plan", "Problem", "Refused",
-    "Report", "Shot", "Step", "TakeError", "UsageError", "adopt", "again", "cancel", "decide", "hold", "known", "known_alone", "read", "report", "run", "settle",
+    "Report", "Shot", "Step", "TakeError", "UsageError", "adopt", "again", "cancel", "cancel_beside", "decide", "hold", "known", "known_alone", "read", "report", "run", "settle",
 ]  # fmt: skip
 
 
@@ -246,3 +246,14 @@ async def cancel(
     found = await answering.cancel(decide(held.manifest, held.lock), held.ledger, takes, asker)
     held.refresh()
     return found
+
+
+async def cancel_beside(
+    manifest: Manifest, takes: Sequence[str], *, trust: Sequence[str] = (), environ: Mapping[str, str] = os.environ
+) -> dict[str, Canceled]:
+    """Cancel submitted takes of a run that is alive and has the lock: nothing is written, that run hears of it and goes on."""
+    from runner import answering
+
+    asker = answering.Asker(environ=environ, trust=_trusted(trust, environ), on_event=_ignore)
+    ledger = Ledger(files_of(manifest), known(manifest))
+    return await answering.cancel_beside(decide(manifest, ledger.lock), ledger, takes, asker)

@@ -39,8 +39,8 @@ class Reconciled:
 
 
 @asynccontextmanager
-async def _at_work(plan: Plan, ledger: Ledger, asker: Asker, names: Iterable[str]) -> AsyncIterator[Work]:
-    """The providers of these names opened as a run would; the lock is folded at the end."""
+async def _at_work(plan: Plan, ledger: Ledger, asker: Asker, names: Iterable[str], *, writes: bool = True) -> AsyncIterator[Work]:
+    """The providers of these names opened as a run would; the lock is folded at the end, if it is ours to write."""
     providers = plan.manifest.catalog.providers
     keys: dict[str, str | None] = {}
     for name in dict.fromkeys(names):
@@ -57,7 +57,8 @@ async def _at_work(plan: Plan, ledger: Ledger, asker: Asker, names: Iterable[str
             options=Options(submit=False),
             on_event=asker.on_event,
         )
-    ledger.close()
+    if writes:
+        ledger.close()
 
 
 async def adopt(plan: Plan, ledger: Ledger, pairs: Sequence[Pair], asker: Asker) -> list[Adopted | Declined]:
@@ -76,6 +77,20 @@ async def cancel(plan: Plan, ledger: Ledger, takes: Sequence[str], asker: Asker)
     entries = [ledger.lock.takes[take] for take in takes]
     async with _at_work(plan, ledger, asker, (entry.provider or "" for entry in entries)) as work:
         return await canceling.cancel(work, takes)
+
+
+async def cancel_beside(plan: Plan, ledger: Ledger, takes: Sequence[str], asker: Asker) -> dict[str, Canceled]:
+    """Cancel takes of a run that is alive, which has the lock: it hears of it from the provider, and writes it down.
+
+    An embedded studio lives in that run and cannot be met from outside.
+    """
+    providers = plan.manifest.catalog.providers
+    known = ledger.lock
+    names = {take: known.takes[take].provider or "" for take in takes}
+    out = {take: name for take, name in names.items() if name not in providers or providers[name].base_url}
+    async with _at_work(plan, ledger, asker, out.values(), writes=False) as work:
+        found = await canceling.cancel(work, list(out), notes=False)
+    return {take: found[take] if take in found else canceling.embedded(known, take) for take in takes}
 
 
 async def reconciled(plan: Plan, ledger: Ledger, asker: Asker) -> Reconciled:

@@ -12,7 +12,7 @@ from runner import answers, wire
 from runner.answers import Reply, Status
 from runner.client import jittered
 from runner.errors import Unreachable
-from runner.lock import Entry
+from runner.lock import Entry, Lock
 from runner.watching import ask, ended
 from runner.work import Account, Work
 
@@ -33,12 +33,15 @@ class Canceled:
     word: str | None = None
 
 
-async def cancel(work: Work, takes: Sequence[str]) -> dict[str, Canceled]:
-    """Cancel these takes, which are submitted, all at the provider's pace; in their order."""
+async def cancel(work: Work, takes: Sequence[str], *, notes: bool = True) -> dict[str, Canceled]:
+    """Cancel these takes, which are submitted, all at the provider's pace; in their order.
+
+    Without `notes` nothing is written down: another run has the lock, and hears of it when it next asks.
+    """
     found: dict[str, Canceled] = {}
 
     async def one(take: str) -> None:
-        found[take] = await _canceled(work, take)
+        found[take] = await _canceled(work, take, notes=notes)
 
     async with anyio.create_task_group() as group:
         for take in takes:
@@ -46,7 +49,7 @@ async def cancel(work: Work, takes: Sequence[str]) -> dict[str, Canceled]:
     return {take: found[take] for take in takes}
 
 
-async def _canceled(work: Work, take: str) -> Canceled:
+async def _canceled(work: Work, take: str, *, notes: bool) -> Canceled:
     """Ask to cancel, then ask what has become of it: only the provider's own word ends a take."""
     entry = work.entry(take)
     account = work.accounts[entry.provider or ""]
@@ -67,7 +70,8 @@ async def _canceled(work: Work, take: str) -> Canceled:
     status = await _status(work, account, entry, task_id, looks=_LOOKS if is_accepted else 1)
     match status.kind if status else None:
         case "canceled" if status:
-            ended(work, account.client.provider, take, "canceled", status)
+            if notes:
+                ended(work, account.client.provider, take, "canceled", status)
             return told("canceled", "its task is canceled; another attempt needs `callsheet again`", status)
         case "succeeded" | "failed" if status:
             return told("ended", f"too late, it has ended as {status.word}", status)
@@ -82,6 +86,14 @@ async def _canceled(work: Work, take: str) -> Canceled:
     if status and status.kind == "running":
         return told("refused", f"{name} would not, it is {status.word} ({said})", status)
     return told("refused" if status else "unclear", f"{name} would not ({said})", status)
+
+
+def embedded(known: Lock, take: str) -> Canceled:
+    """The answer where the task is in a studio inside another process."""
+    attempt = known.takes[take].attempt
+    task_id = attempt.task_id if attempt and attempt.task_id else ""
+    message = "the studio that renders it is part of the run that is alive; Ctrl-C stops that run"
+    return Canceled(take=take, task_id=task_id, outcome="unsupported", message=message)
 
 
 async def _status(work: Work, account: Account, entry: Entry, task_id: str, *, looks: int) -> Status | None:

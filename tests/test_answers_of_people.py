@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import functools
 import json
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -799,7 +801,83 @@ def test_a_task_that_has_ended_is_not_canceled_but_fetched(film):
     assert made.states == {"s020@1": "saved"}
 
 
-@pytest.mark.parametrize("args", [("cancel", "--all"), ("reconcile",), ("adopt", "s020@1", "x"), ("again", "s020@1")])
+def wait_for(met):
+    end = time.monotonic() + 60
+    while not met():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def alive():
+    """`alive(made)`: a run of its own process that is under way; killed in the end if it has not ended."""
+    runs = []
+
+    def start(made):
+        run = subprocess.Popen(
+            [sys.executable, "-m", "runner", "run", "film.callsheet.yaml", "--yes"], cwd=made.folder, stderr=subprocess.PIPE
+        )
+        runs.append(run)
+        return run
+
+    yield start
+    for run in runs:
+        run.kill()
+        run.communicate()
+
+
+def test_cancel_during_a_run_reaches_the_provider_and_the_run_hears_of_it(film, alive):
+    made = film(in_flight=1, seconds=3.0)
+    run = alive(made)
+    wait_for(lambda: list(made.states.values()).count("submitted") == 4)
+    waiting = made.known.takes["s030@1"].attempt.task_id
+    assert _tasks(made.studio)[waiting].status == "PENDING"
+    result, said = made.said("cancel", "s030@1")
+    assert (result, said["s030@1"]["outcome"]) == (0, "canceled")
+    assert run.poll() is None, "the run goes on with the others"
+    wait_for(lambda: made.states["s030@1"] == "canceled")
+    assert made.call("cancel", "s020@1") in {0, 75}
+    assert "another run holds this lock: pid" in made.err
+    assert "goes on with the others" in made.err
+    assert run.wait(60) == 1
+    states = made.states
+    assert states.pop("s030@1") == "canceled"
+    assert "saved" in states.values()
+    assert set(states.values()) <= {"saved", "canceled"}
+    assert len(made.bills) == 4
+
+
+def test_cancel_during_a_run_writes_nothing(film):
+    made = film(in_flight=1, seconds=60.0)
+    made.doubt("s020@1", "s030@1")
+    running = made.task("s030@1")
+    made.until(running, "RUNNING")
+    assert made.call("adopt", "s020@1", made.task()) == 0
+    before = {path: path.read_bytes() for path in made.folder.rglob("film*") if path.is_file()}
+    with held(made.files):
+        assert made.call("cancel", "s020@1") == 0
+        after = {path: path.read_bytes() for path in made.folder.rglob("film*") if path.is_file()}
+    assert {path: text for path, text in after.items() if path in before} == before
+    assert made.states["s020@1"] == "submitted"
+    assert made.call("collect") == 1
+    assert made.states["s020@1"] == "canceled", "the next run hears of it as well"
+
+
+def test_the_studio_inside_a_run_is_not_met_from_outside(film):
+    made = film()
+    made.path.write_text(
+        "callsheet: 1\ndefaults: {model: wan2.7-t2v, parameters: {duration: 2}}\nshots: [{id: a, prompt: A pier}]\n"
+    )
+    made.provider = "studio"
+    bound = {"event": "submitted", "take": "a@1", "attempt": "attempt-of-a@1", "task_id": "t"}
+    made.note(made.intent("a@1"), bound)
+    with held(made.files):
+        result, said = made.said("cancel", "a@1")
+    assert (result, said["a@1"]["outcome"]) == (75, "unsupported")
+    assert "Ctrl-C" in said["a@1"]["message"]
+
+
+@pytest.mark.parametrize("args", [("reconcile",), ("adopt", "s020@1", "x"), ("again", "s020@1")])
 def test_while_a_run_holds_the_lock_it_is_named(film, args):
     made = film()
     made.doubt("s020@1")
