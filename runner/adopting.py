@@ -12,8 +12,9 @@ from typing import Any
 
 import anyio
 
-from runner import answers, listing, lockfile, tariff
+from runner import answers, listing, tariff
 from runner.answers import Reply, Status, clean
+from runner.binding import binding
 from runner.catalog import Provider
 from runner.client import jittered
 from runner.clock import stamp
@@ -105,8 +106,8 @@ async def adopt(work: Work, claims: Sequence[Claim]) -> list[Adopted | Declined]
     async with anyio.create_task_group() as group:
         for number, one in enumerate(claims):
             group.start_soon(look, number, one)
-    beside = lockfile.beside(work.ledger.files)
-    return [_bound(work, one, told[number], beside) for number, one in enumerate(claims)]
+    with binding(work.ledger.files) as beside:
+        return [_bound(work, one, told[number], beside) for number, one in enumerate(claims)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Literal
 
 import anyio
 
-from runner import answers, listing, lockfile
+from runner import answers, listing
+from runner.binding import binding
 from runner.client import jittered
 from runner.clock import epoch, stamp
 from runner.errors import Refused
@@ -150,24 +151,28 @@ class Search:
         while open_:
             rows = await self._rows(open_)
             try:
-                locks = [self.work.ledger.lock, *lockfile.beside(self.work.ledger.files).values()]
+                verdicts = self._judged(open_, rows, is_last=anyio.current_time() >= until) if rows is not None else None
             except Refused:  # what cannot be read may own any of them
-                rows = None
-            if rows is None:
+                verdicts = None
+            if verdicts is None:
                 return {**found, **{one.take: Verdict(take=one.take, finding="no_answer") for one in open_}}
-            is_last = anyio.current_time() >= until
-            pauses = []
-            for one in open_:
-                # The locks as they are now: a reply may have come since the list was read.
-                verdict = self._judge(one, rows, [self.work.ledger.lock, *locks[1:]], is_last=is_last)
-                if isinstance(verdict, Verdict):
-                    found[one.take] = verdict
-                else:
-                    pauses.append(verdict)
-                    self._tell(one)
+            pauses = [one for one in verdicts.values() if not isinstance(one, Verdict)]
+            found.update({take: one for take, one in verdicts.items() if isinstance(one, Verdict)})
             open_ = [one for one in open_ if one.take not in found]
             if open_:
                 await anyio.sleep(jittered(min(pauses)))
+        return found
+
+    def _judged(self, takes: Sequence[Doubtful], rows: Sequence[Row], *, is_last: bool) -> dict[str, Verdict | float]:
+        """A verdict on each, or the seconds until it is looked at again; nobody else of this folder binds meanwhile."""
+        found: dict[str, Verdict | float] = {}
+        with binding(self.work.ledger.files) as beside:
+            for one in takes:
+                # The lock as it is now: a reply may have come since the list was read.
+                verdict = self._judge(one, rows, [self.work.ledger.lock, *beside.values()], is_last=is_last)
+                found[one.take] = verdict
+                if not isinstance(verdict, Verdict):
+                    self._tell(one)
         return found
 
     def _tell(self, one: Doubtful) -> None:

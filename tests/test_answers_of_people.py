@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 
 import anyio
@@ -22,7 +22,7 @@ import trio
 import trio.testing
 
 import runner
-from runner import gates, listing, reconcile, wire
+from runner import gates, listing, lockfile, reconcile, wire
 from runner.cli import code
 from runner.lockfile import Files, Ledger, held
 from runner.slots import Slots
@@ -736,6 +736,32 @@ def test_reconcile_of_an_unknown_run_killed_at_every_point_never_lets_a_paid_tak
             assert nursery.run(made.folder, "run", "film.callsheet.yaml", "--only", "s020")[0] in {1, 3}
         assert killed > len(names) * 3 / 4
     assert [bill.body["input"]["prompt"] for bill in made.bills].count("The keeper turns") == 1
+
+
+def test_of_two_who_adopt_one_task_at_once_one_is_told_whose_it_is(film, monkeypatch):
+    made = film()
+    (made.folder / "other.callsheet.yaml").write_text(made.path.read_text())
+    task = made.task()
+    real, both = lockfile.beside, threading.Barrier(2)
+
+    def slow(files):
+        """Both look at the other's lock at the same moment, unless one is kept from it."""
+        found = real(files)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(1)
+        return found
+
+    def adopt(name):
+        manifest = runner.read(made.folder / name)
+        with runner.hold(manifest) as held:
+            return anyio.run(runner.adopt, held, [("s020@1", task)])[0]
+
+    monkeypatch.setattr(lockfile, "beside", slow)
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(adopt, ["film.callsheet.yaml", "other.callsheet.yaml"]))
+    assert sorted(type(one).__name__ for one in found) == ["Adopted", "Declined"]
+    (declined,) = (one for one in found if type(one).__name__ == "Declined")
+    assert "that task is s020@1's of " in declined.reason
 
 
 # cancel

@@ -15,7 +15,7 @@ FLOORS: dict[int, str] = {
     2: "catalog journal layers probe tables locktext united",
     3: "hosts lockread fit providers answers explain",
     4: "lockfile assets",
-    5: "shots stack ways",
+    5: "shots stack ways binding",
     6: "verdict roles rows parameters wire tariff remarks",
     7: "compose client budget plan",
     8: "manifest media uploads slots roll report",
