@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CallsheetError", "Caps", "Held", "Lock", "LockHeld", "Manifest", "ManifestError", "Place", "Plan", "Problem", "Refused",
-    "Report", "Shot", "Step", "TakeError", "UsageError", "adopt", "again", "cancel", "cancel_beside", "decide", "hold", "known", "known_alone", "read", "report", "run", "settle",
+    "Report", "Shot", "Step", "TakeError", "UsageError", "adopt", "again", "cancel", "cancel_beside", "decide", "give_up", "hold", "known", "known_alone", "read", "report", "run", "settle",
 ]  # fmt: skip
 
 
@@ -93,6 +93,17 @@ def again(held: Held, steps: Sequence[Step]) -> None:
     for number, step in enumerate(steps, 1):
         told = {"fingerprint": step.fingerprint, "provider": step.provider, "model": step.model}
         held.ledger.note("wanted", sync=number == len(steps), take=step.was or step.take, **told)  # one fsync is for all
+    held.ledger.close()
+    held.refresh()
+
+
+def give_up(held: Held, takes: Sequence[str]) -> None:
+    """Lay outdated takes in doubt to rest: nobody asks about them any more, and they count as paid."""
+    error = {"code": "GivenUp", "message": "it was in doubt, and is given up", "retryable": False, "billed": None}
+    for number, take in enumerate(takes, 1):
+        attempt = held.lock.takes[take].attempt
+        if attempt and attempt.is_in_doubt:
+            held.ledger.note("failed", sync=number == len(takes), take=take, attempt=attempt.id, error=error)
     held.ledger.close()
     held.refresh()
 

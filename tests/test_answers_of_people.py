@@ -995,6 +995,26 @@ def test_an_outdated_take_is_refused_with_the_reason(film, state):
     assert "left the manifest" in made.err
 
 
+def test_an_outdated_take_in_doubt_is_laid_to_rest_and_counts_as_paid(film):
+    made = film()
+    made.doubt("s020@1", "s030@1")
+    made.edit("The keeper turns", "The keeper sleeps")
+    assert made.call("run", "--only", "s010") == 0
+    assert made.call("again", "s020@1") == 3
+    assert "--give-up" in made.err
+    assert made.call("again", "--give-up", "s030@1") == 3, "that one can have a new attempt"
+    assert made.states["s030@1"] == "intended"
+    assert made.said("again", "--give-up", "s020@1") == (0, {"given_up": ["s020@1"]})
+    assert made.states["s020@1"] == "failed"
+    spent = made.said("status")[1]["cost"][0]["spent"]
+    assert spent == "0.60", "the two of s010, and what was given up"
+    assert made.call("again", "s030@1") == 0
+    assert made.call("run", "--yes") == 0, "nobody is asked any more"
+    assert len(made.bills) == 4
+    made.edit("  - {id: s020, prompt: The keeper sleeps}\n", "")
+    assert made.call("again", "--give-up", "s020@1") == 3
+
+
 def test_again_permits_hundreds_at_once(film):
     made = film()
     made.edit("takes: 2", "takes: 90")

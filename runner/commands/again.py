@@ -36,16 +36,19 @@ class _Choice:
 @click.command("again")
 @click.argument("words", nargs=-1, metavar="[MANIFEST] TAKE…")
 @click.option("--state", multiple=True, type=click.Choice([*_STATES, "absent"]), help="Every take in this state.")
+@click.option("--give-up", "gives_up", is_flag=True, help="Lay to rest what is in doubt and outdated; it counts as paid.")
 @options.json_option
 @options.reading
-def command(words: Sequence[str], state: tuple[str, ...], as_json: bool, **how: Any) -> int:
+def command(words: Sequence[str], state: tuple[str, ...], gives_up: bool, as_json: bool, **how: Any) -> int:
     """Allow a new, paid attempt for takes in doubt, failed, canceled, lost or absent. `run` then submits them.
 
-    This spends nothing itself; it says what the next run will pay.
+    This spends nothing itself; it says what the next run will pay. A take in doubt whose shot has changed needs no new
+    attempt: with --give-up no run asks about it any more.
 
     \b
       callsheet again film.callsheet.yaml s010@1
       callsheet again 's0*' --state failed --state lost
+      callsheet again --give-up --state in-doubt
     """
     manifest, patterns = apart(words) if words else (options.find(None), [])
     if not patterns and not state:
@@ -56,6 +59,8 @@ def command(words: Sequence[str], state: tuple[str, ...], as_json: bool, **how: 
         choices = _choices(plan, held.lock, patterns, state)
         if not choices:
             raise unknown(patterns, plan, held.lock) if patterns else UsageError(f"no take is {' or '.join(state)}")
+        if gives_up:
+            return _gave_up(held, choices, as_json=as_json)
         steps = [one.step for one in choices if one.step]
         if not steps:
             raise _nothing(choices)
@@ -69,6 +74,25 @@ def command(words: Sequence[str], state: tuple[str, ...], as_json: bool, **how: 
     else:
         _say(choices, planned)
     return 3 if refused else 0
+
+
+def _gave_up(held: runner.Held, choices: Sequence[_Choice], *, as_json: bool) -> int:
+    """Lay takes to rest, all that are meant or none where a named one is not of that kind."""
+    refused = [one for one in choices if not _is_laid_to_rest(one)]
+    takes = [one.take for one in choices if _is_laid_to_rest(one)]
+    if not takes or any(one.is_exact for one in refused):
+        said = "; ".join(f"{one.take} is not" for one in refused[:_FEW])
+        raise Refused("only takes are given up that are in doubt and outdated", hint=said)
+    runner.give_up(held, takes)
+    if as_json:
+        options.say_json({"given_up": takes})
+    else:
+        click.echo(f"{few(takes)}: given up; perhaps paid for, so counted as paid")
+    return 0
+
+
+def _is_laid_to_rest(one: _Choice) -> bool:
+    return one.is_outdated and one.entry is not None and one.entry.state == "intended"
 
 
 def _choices(plan: Plan, known: Lock, patterns: Sequence[str], states: Sequence[str]) -> list[_Choice]:
@@ -111,6 +135,8 @@ def _choice(plan: Plan, known: Lock, take: str, step: Step | None, entry: Entry 
 def _nothing(choices: Sequence[_Choice]) -> Refused | UsageError:
     """Nothing to permit: outdated takes are refused, the rest is a mistake in the words."""
     said = "; ".join(f"{one.take}: {one.reason}" for one in choices[:_FEW])
+    if all(_is_laid_to_rest(one) for one in choices):
+        said += "; `callsheet again --give-up` lays it to rest"
     if any(one.is_outdated and one.is_exact for one in choices):
         return Refused("none of these takes can have a new attempt", hint=said)
     return UsageError("none of these takes waits for an answer", hint=said)
