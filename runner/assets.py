@@ -18,7 +18,7 @@ from runner.catalog import hostname, split
 from runner.judge import Fault, shown, suggestion
 from runner.probe import Probe, ProbeError, probe
 
-Form = Literal["file", "http", "oss", "data"]
+Form = Literal["file", "http", "oss", "data", "render"]
 # Arguments that sign a link, let it expire or are somebody's key: the same picture behind a fresh link is the same picture.
 _PASSING = re.compile(
     r"^(x-(amz|oss|goog)-.*|expires?|signature|ossaccesskeyid|awsaccesskeyid|security-token|token|sig|se|sp|sv|sr|st|policy|key-pair-id"
@@ -28,10 +28,48 @@ _PASSING = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """Another shot's render: one `frame` of it (`first`, `last`, or the one shown at that second), or all of it (None).
+
+    `take` is the number of the take where one is fixed.
+    """
+
+    shot: str
+    frame: Literal["first", "last"] | float | None = None
+    take: int | None = None
+
+    def __str__(self) -> str:
+        """As its author wrote it."""
+        frame = "" if self.frame is None else f", frame: {self.selector}"
+        return f"{{shot: {self.shot}{frame}{f', take: {self.take}' if self.take else ''}}}"
+
+    @property
+    def selector(self) -> str:
+        """The frame in words that are the same for equal frames: 1 and 1.0 are one second."""
+        return str(int(self.frame)) if isinstance(self.frame, float) and self.frame.is_integer() else str(self.frame)
+
+    def identity(self, sha256: str) -> str:
+        """What the fingerprint sees: the render it names and the selector, never pixels."""
+        return f"sha256:{sha256}" if self.frame is None else f"sha256:{sha256}#{self.selector}"
+
+    def named(self, take: str | None = None) -> str:
+        """What it brings, in words: of the shot, or of the take that it is by now."""
+        return str(take or self.shot) if self.frame is None else f"the frame of {take or self.shot}"
+
+    def beyond(self, seconds: float | None) -> Fault | None:
+        """Why a render of so many seconds has no such frame; None where it has, or that is not known."""
+        if not isinstance(self.frame, float) or seconds is None or self.frame < seconds:
+            return None
+        message = f"there is no frame at {self.selector} s: {self.shot} lasts {seconds:g} s"
+        return Fault(code="E415", path=(), message=message, hint="frame: last is the last one")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Medium:
     """One thing that goes into a shot. `identity` is what the fingerprint sees of it, `rule` the model's `x-media`.
 
     A reference has the role `references/NUMBER` and a `kind` (image, video, audio); its voice `references/NUMBER/voice`.
+    A `link` is as its author wrote it until a plan knows the render's `take`; `probe` says what it will be.
     """
 
     role: str
@@ -42,7 +80,21 @@ class Medium:
     probe: Probe | None = None
     bytes: int | None = None
     kind: str | None = None
+    link: Link | None = None
+    take: str | None = None
     rule: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def is_open(self) -> bool:
+        """A link whose render is not there yet."""
+        return self.link is not None and self.identity == self.value
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it lasts, at most; None where that is not known, since no link to the web is ever fetched."""
+        if self.probe is None or self.probe.seconds is None:
+            return None
+        return self.probe.seconds + _ROUNDING if self.is_open else self.probe.seconds
 
 
 # Our own table: the machine's would make one manifest mean different things on different machines.
@@ -51,6 +103,7 @@ _ENDINGS = {
     "video": {"mp4", "mov", "avi", "m4v", "webm", "mkv"},
     "audio": {"wav", "mp3", "m4a", "aac", "flac", "ogg"},
 }
+_ROUNDING = 0.5  # seconds that a render may last longer than was asked for: services make whole frames and sound packets
 _Opened = tuple[Path, str, Probe | None, int]  # the file, its sha256, what it is, its bytes
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from runner import money
 from runner.errors import Refused
 from runner.lock import Attempt, Entry, Lock
 from runner.money import Money
+from runner.takes import Takes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,28 +48,68 @@ class Caps:
 
 def committed(known: Lock) -> Committed:
     """What the lock's attempts have cost or may cost. The studio's are free and count for nothing."""
-    kinds: dict[str, list[Money]] = {"spent": [], "under_way": [], "in_doubt": []}
-    seconds, takes, unpriced = 0.0, 0, 0
-    for entry in known.takes.values():
-        for attempt in entry.attempts:
-            kind = _kind(entry, attempt)
-            if kind is None or (attempt.account or entry.provider or "").partition(":")[0] == "studio":
-                continue
-            takes += 1
-            seconds += attempt.seconds or 0
-            if cost := attempt.cost or attempt.reserved:
-                kinds[kind].append(cost)
+    return Tally().of(replace(known, takes=dict(known.takes)))  # asked once: there is nothing to be told of later
+
+
+class Tally:
+    """`committed`, for a lock that a run changes take by take: only what has changed is counted anew."""
+
+    def __init__(self) -> None:
+        self._begin(Lock())
+
+    def _begin(self, known: Lock) -> None:
+        self._takes = known.takes
+        self._changed = known.takes.watch() if isinstance(known.takes, Takes) else None
+        self._counted: dict[str, list[_Part]] = {}
+        self._sums: dict[str, dict[str, int]] = {"spent": {}, "under_way": {}, "in_doubt": {}}
+        self._millis = self._paid = self._unpriced = 0
+
+    def of(self, known: Lock) -> Committed:
+        changed: Iterable[str] = self._changed or ()
+        if self._changed is None or known.takes is not self._takes:
+            self._begin(known)
+            changed = known.takes
+        for key in changed:
+            self._add(self._counted.pop(key, ()), -1)
+            if parts := [*_parts(known.takes[key])] if key in known.takes else []:
+                self._counted[key] = parts
+                self._add(parts, 1)
+        if self._changed:
+            self._changed.clear()
+        spent, under_way, in_doubt = (dict(self._sums[kind]) for kind in ("spent", "under_way", "in_doubt"))
+        return Committed(
+            spent=spent,
+            under_way=under_way,
+            in_doubt=in_doubt,
+            seconds=self._millis / 1000,
+            takes=self._paid,
+            unpriced=self._unpriced,
+        )
+
+    def _add(self, parts: Iterable[_Part], sign: int) -> None:
+        for part in parts:
+            self._paid += sign
+            self._millis += sign * part.millis
+            if part.cost is None:
+                self._unpriced += sign
             else:
-                unpriced += 1
-    sums = {kind: money.total(moneys) for kind, moneys in kinds.items()}
-    return Committed(
-        spent=sums["spent"],
-        under_way=sums["under_way"],
-        in_doubt=sums["in_doubt"],
-        seconds=seconds,
-        takes=takes,
-        unpriced=unpriced,
-    )
+                sums = self._sums[part.kind]
+                sums[part.cost.currency] = sums.get(part.cost.currency, 0) + sign * part.cost.micros
+
+
+class _Part(NamedTuple):
+    """What one attempt counts for. Whole milliseconds, so that what is taken away again leaves nothing."""
+
+    kind: str
+    millis: int
+    cost: Money | None
+
+
+def _parts(entry: Entry) -> Iterator[_Part]:
+    for attempt in entry.attempts:
+        kind = _kind(entry, attempt)
+        if kind and (attempt.account or entry.provider or "").partition(":")[0] != "studio":
+            yield _Part(kind, round(1000 * (attempt.seconds or 0)), attempt.cost or attempt.reserved)
 
 
 def _kind(entry: Entry, attempt: Attempt) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -33,27 +33,25 @@ NATIVE_WORDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
-    """One video model: `schema` is the JSON Schema of its shots, `about` its `x-model` part."""
+    """One video model: `schema` is the JSON Schema of its shots, `about` its `x-model` part.
+
+    `names` are all that it goes by; `roles` and `parameters` the schema's rules for the members of `media` and `parameters`.
+    """
 
     id: str
     schema: Mapping[str, Any]
     about: Mapping[str, Any]
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    roles: Mapping[str, Mapping[str, Any]] = field(init=False, repr=False, compare=False)
+    parameters: Mapping[str, Mapping[str, Any]] = field(init=False, repr=False, compare=False)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.id, *self.about.get("aliases", ()), *self.about.get("snapshots", ()))
-
-    @property
-    def roles(self) -> Mapping[str, Mapping[str, Any]]:
-        media: Mapping[str, Any] = self.schema["properties"].get("media", {})
-        roles: Mapping[str, Mapping[str, Any]] = media.get("properties", {})
-        return roles
-
-    @property
-    def parameters(self) -> Mapping[str, Mapping[str, Any]]:
-        parameters: Mapping[str, Any] = self.schema["properties"].get("parameters", {})
-        fields: Mapping[str, Mapping[str, Any]] = parameters.get("properties", {})
-        return fields
+    def __post_init__(self) -> None:
+        # Found once: every shot asks for them several times.
+        parts = self.schema["properties"]
+        names = (self.id, *self.about.get("aliases", ()), *self.about.get("snapshots", ()))
+        object.__setattr__(self, "names", names)
+        for name, part in (("roles", "media"), ("parameters", "parameters")):
+            object.__setattr__(self, name, parts.get(part, {}).get("properties", {}))
 
     @property
     def endpoint(self) -> str:
@@ -112,6 +110,8 @@ class Provider:
     words: Mapping[str, Kind]
     prices: tuple[Price, ...]
     spec: Mapping[str, Any]
+    # Answers to what every shot asks; a Provider made from this one by `replace` begins with none.
+    _known: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def limit(self, name: str) -> float:
         return float(self.spec["limits"][name])
@@ -137,10 +137,12 @@ class Provider:
 
     def lists(self, name: str) -> bool:
         """Whether its own list has just this spelling or version of a model."""
-        return any(fnmatchcase(name, pattern) for pattern in self.models)
+        if (found := self._known.get(name)) is None:
+            found = self._known[name] = any(fnmatchcase(name, pattern) for pattern in self.models)
+        return bool(found)
 
     def offers(self, model: Model) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in self.models for name in model.names)
+        return any(map(self.lists, model.names))
 
     def media_encoding(self, model: Model) -> str:
         """An item of `input.media`: `object` is {type, url}, `string` the bare URL."""
@@ -150,7 +152,27 @@ class Provider:
 
     def price(self, model: Model, parameters: Mapping[str, Any] | None = None) -> Price | None:
         """What a second costs here; of two prices in one currency the dearer counts, tier by tier."""
-        fitting = [price for price in self.prices if self._fits(price, model, parameters or {})]
+        said = parameters or {}
+        listing, prices = self._listing(model.names), self.prices
+        fitting = tuple([number for number in listing if not prices[number].when or _is_when(prices[number], model, said)])
+        if fitting not in self._known:
+            self._known[fitting] = self._dearest([self.prices[number] for number in fitting])
+        found: Price | None = self._known[fitting]
+        return found
+
+    def _listing(self, names: tuple[str, ...]) -> list[int]:
+        """The numbers of the prices that name a model by one of its names, here."""
+        found: list[int] | None = self._known.get(names)
+        if found is None:
+            found = self._known[names] = [
+                number
+                for number, price in enumerate(self.prices)
+                if (not price.regions or self.region in price.regions)
+                and any(fnmatchcase(name, pattern) for pattern in price.models for name in names)
+            ]
+        return found
+
+    def _dearest(self, fitting: Sequence[Price]) -> Price | None:
         if not fitting:
             return None
         alike = [price for price in fitting if price.currency == fitting[0].currency]
@@ -158,18 +180,17 @@ class Provider:
         dearest = {tier: max((one.per_second[tier] for one in alike if tier in one.per_second), key=Decimal) for tier in tiers}
         return replace(fitting[0], per_second=dearest)
 
-    def _fits(self, price: Price, model: Model, parameters: Mapping[str, Any]) -> bool:
-        named = any(fnmatchcase(name, pattern) for pattern in price.models for name in model.names)
-        said = {name: parameters.get(name, rule.get("default")) for name, rule in model.parameters.items()}
-        return (
-            named
-            and (not price.regions or self.region in price.regions)
-            and all(said.get(name) == value for name, value in price.when.items())
-        )
-
     @property
     def is_loopback(self) -> bool:
         return self.base_url is not None and is_loopback(self.base_url)
+
+
+def _is_when(price: Price, model: Model, parameters: Mapping[str, Any]) -> bool:
+    """Whether a price is one for these parameters, or for the model's defaults where they are silent."""
+    has = model.parameters
+    return all(
+        (parameters.get(name, has[name].get("default")) if name in has else None) == value for name, value in price.when.items()
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,6 +199,10 @@ class Catalog:
 
     models: Mapping[str, Model]
     providers: Mapping[str, Provider]
+
+    def has_parameter(self, name: str) -> bool:
+        """Whether any model has it."""
+        return any(name in model.parameters for model in self.models.values())
 
     def with_providers(self, more: Iterable[Provider]) -> Catalog:
         return replace(self, providers={**self.providers, **{provider.name: provider for provider in more}})

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tempfile
-import traceback
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -18,12 +17,20 @@ VERBS = {
     "check": "everything that is wrong with a manifest, before a cent is spent",
     "plan": "what a run would do, and what it would cost",
     "run": "carry the plan out; run again to go on",
+    "preview": "the whole manifest through the studio: free, no key, an animatic in seconds",
     "collect": "watch and fetch what is under way, submit nothing",
     "status": "what is known of every take, without any network",
+    "why": "what changed since a take was made, field by field",
+    "retake": "want more takes of a shot",
+    "pick": "choose the take that a shot's output shows",
+    "export": "for editors, spreadsheets and data sets: otio, edl, csv, jsonl, md, numbered files",
+    "clean": "list outdated and orphaned takes and caches with bytes, delete after a yes",
     "adopt": "bind a task that you know from the provider's console to a take",
     "again": "allow a new, paid attempt for takes in doubt, failed, lost or absent",
     "reconcile": "look for takes in doubt in the provider's task list",
     "cancel": "cancel takes at the provider, where it can be",
+    "board": "the storyboard as one HTML page: posters, players, takes side by side",
+    "reel": "one film of the takes that are shown, with a card for each missing shot",
     "models": "the video models, and what each accepts",
     "providers": "the services, and what each does",
     "schema": "a JSON Schema of the catalogue",
@@ -86,10 +93,19 @@ def main(args: list[str] | None = None) -> None:
 
 def code(args: list[str] | None = None) -> int:
     """Run the command line; its exit code, never a traceback."""
-    from runner.commands.options import complain
+    color = _color(os.environ)
+    with click.Context(callsheet, color=color):  # for what is said when the command has ended: its error
+        return _code(args, color)
 
+
+def _color(environ: Mapping[str, str]) -> bool | None:
+    """NO_COLOR and FORCE_COLOR as https://no-color.org and https://force-color.org have them; None: colours for terminals."""
+    return False if environ.get("NO_COLOR") else True if environ.get("FORCE_COLOR") else None
+
+
+def _code(args: list[str] | None, color: bool | None) -> int:
     try:
-        result: Any = callsheet.main(args=args, prog_name="callsheet", standalone_mode=False)
+        result: Any = callsheet.main(args=args, prog_name="callsheet", standalone_mode=False, color=color)
         return result if isinstance(result, int) else 0
     except click.ClickException as error:
         error.show()
@@ -104,6 +120,8 @@ def code(args: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except CallsheetError as error:
+        from runner.commands.options import complain  # brings the catalogue: not for --version and --help
+
         complain(error)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last border: whatever comes here is our own bug
@@ -112,6 +130,9 @@ def code(args: list[str] | None = None) -> int:
 
 def _bug(error: Exception) -> int:
     """Say so in one line and write the details, without keys, to a file that can be attached."""
+    import tempfile
+    import traceback  # for the one moment that is hoped never to come
+
     from runner.secrecy import hide, learn
     from runner.version import version
 

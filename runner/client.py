@@ -1,8 +1,9 @@
 """Requests sent, replies read whole: patience, pace and trust. The only module that knows httpx's ways to fail.
 
-Nothing here sends a paid request twice: httpx's transport retries nothing by default, submits follow no redirect,
-and each submit has a connection of its own, so that a kept-alive one that the server has just closed cannot turn a
-harmless race into a take in doubt.
+Nothing here sends a paid request twice: the transport retries nothing, submits follow no redirect, and each submit has
+a connection of its own, so that a kept-alive one that the server has just closed cannot turn a harmless race into a
+take in doubt. Submits and queries go to the transport directly: what httpx's client adds (redirects, cookies, a login
+in the URL) they must not have, and it is a third of a query's CPU.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import random
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -25,18 +27,19 @@ from runner.catalog import Provider, is_loopback, split
 from runner.errors import Refused, Unreachable
 from runner.hosts import host_of, is_at, realm
 from runner.secrecy import hide, hide_bytes
+from runner.transport import Leases
 from runner.wire import Request
 
 MOST_REPLY = 8 * 1024 * 1024  # bytes; replies are a few kB, a list page some tens
 _WHOLE_SECONDS = 2.0  # the Date header has no fractions, and is as old as the reply took
-_UNDER_WAY = 8  # queries at once on one client: httpcore's pool scans every connection for every request
+_UNDER_WAY = 32  # queries at once, and so connections for them: at a second a reply still more than any rate allowed
 _SUBMIT = httpx.Timeout(connect=15, read=90, write=90, pool=None)
 _ASK = httpx.Timeout(connect=15, read=30, write=30, pool=None)
 # httpx's are patient with every byte; one that sends a byte now and then must not hold a take for ever.
 _REPLY = 240.0  # seconds for a request and its whole reply
 _BODY = 60.0  # seconds for a reply's body, once it has begun
 # Only what can be told from a false label is asked for.
-_AGENT = {"User-Agent": "callsheet", "Accept-Encoding": "gzip"}
+_AGENT = {"User-Agent": "callsheet", "Accept": "*/*", "Accept-Encoding": "gzip"}
 
 
 class Pace:
@@ -69,14 +72,12 @@ class Client:
         self._polls = anyio.CapacityLimiter(_UNDER_WAY)
         # A proxy from the environment has no business between us and a server on this machine.
         outside = not is_loopback(self.base_url)
-        self._paying = httpx.AsyncClient(
-            timeout=_SUBMIT, trust_env=outside, headers=_AGENT, limits=httpx.Limits(max_keepalive_connections=0)
-        )
-        self._asking = httpx.AsyncClient(timeout=_ASK, trust_env=outside, headers=_AGENT)
+        self._paying = Leases(proxies=outside, keep=False)
+        self._asking = Leases(proxies=outside)
         # Checked at every hop, before it is made.
         self._plain = httpx.AsyncClient(
+            transport=Leases(proxies=outside),
             timeout=_ASK,
-            trust_env=outside,
             headers=_AGENT,
             follow_redirects=True,
             max_redirects=5,
@@ -108,20 +109,20 @@ class Client:
 
     async def submit(self, request: Request) -> Reply:
         """Send a paid request once. Unreachable says whether a byte of it may have left."""
-        return await self._send(self._paying, request)
+        return await self._send(self._paying, _SUBMIT, request)
 
     async def ask(self, request: Request) -> Reply:
         """A query, a list page, a policy: harmless, paced, few at once."""
         async with self._polls:
             await self.queries.turn()
-            return await self._send(self._asking, request)
+            return await self._send(self._asking, _ASK, request)
 
-    async def _send(self, client: httpx.AsyncClient, request: Request) -> Reply:
+    async def _send(self, transport: Leases, patience: httpx.Timeout, request: Request) -> Reply:
         """To the host in use; where no byte has left, to the provider's next one, which then stays in use."""
         for left in range(len(self.base_urls) - 1, -1, -1):
             host = self.base_url
             try:
-                return await self._sent(client, request)
+                return await self._sent(transport, patience, request)
             except Unreachable as error:
                 if error.sent or not left:
                     raise
@@ -129,7 +130,7 @@ class Client:
                     self.base_urls.append(self.base_urls.pop(0))
         raise AssertionError("a provider has at least one host")
 
-    async def _sent(self, client: httpx.AsyncClient, request: Request) -> Reply:
+    async def _sent(self, transport: Leases, patience: httpx.Timeout, request: Request) -> Reply:
         sent = False
 
         async def trace(name: str, info: Mapping[str, Any]) -> None:
@@ -138,21 +139,22 @@ class Client:
             if name.endswith("send_request_headers.started") and getattr(info.get("request"), "method", b"") != b"CONNECT":
                 sent = True
 
-        headers = {**request.headers, **self._auth(request)}
+        headers = {**_AGENT, **request.headers, **self._auth(request)}
         body = None
         if request.body is not None:
             body = json.dumps(request.body, ensure_ascii=False, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
         try:
             with anyio.fail_after(_REPLY):
-                async with client.stream(
+                sending = httpx.Request(
                     request.method,
-                    self.base_url + request.path,
+                    _url(self.base_url + request.path),
                     params=dict(request.query) or None,
                     headers=headers,
                     content=body,
-                    extensions={"trace": trace},
-                ) as response:
+                    extensions={"trace": trace, "timeout": patience.as_dict()},
+                )
+                async with aclosing(await transport.handle_async_request(sending)) as response:
                     reply = await _whole(response)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Unreachable(_why(error, self.host), sent=sent) from error
@@ -230,6 +232,12 @@ class Client:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise Refused(f'the provider gave a link that is not http(s): "{clean(url, 80)}"')
         self._check_realm(parts.hostname, parts.hostname)
+
+
+@lru_cache(maxsize=8192)
+def _url(text: str) -> httpx.URL:
+    """Parsed once: a task's is asked for again and again, and parsing is a seventh of a query's CPU."""
+    return httpx.URL(text)
 
 
 async def _whole(response: httpx.Response) -> Reply:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from runner import judge, layers, parameters, templates, verdict, ways
 from runner.assets import Medium, Shelf
 from runner.catalog import Catalog, Model, Provider
-from runner.errors import Place
+from runner.errors import Place, Problem
 from runner.judge import Fault
 from runner.layers import Layer
+from runner.links import Tied
+from runner.plainly import DEVICES, ID, Plainly
 from runner.roles import Cast
-from runner.shots import Shot, fingerprint
+from runner.shots import Shot
 from runner.source import Map
-from runner.stack import Broken, Columns, Notes, Stack
+from runner.stack import Broken, Columns, Notes, Outer, Stack
 from runner.templates import TemplateError
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_DEVICES = {"con", "prn", "aux", "nul", *(f"{name}{number}" for name in ("com", "lpt") for number in range(1, 10))}
+
+class Heard(Notes, Protocol):
+    """Notes that can be looked at."""
+
+    problems: list[Problem]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +32,7 @@ class Composer:
     """Makes the shots of one manifest; problems go to `notes`."""
 
     catalog: Catalog
-    notes: Notes
+    notes: Heard
     shelf: Shelf
     built_in: Mapping[str, Any]
     output: str
@@ -38,15 +42,37 @@ class Composer:
     top_place: Place
 
     ids: dict[str, Place] = field(default_factory=dict)
+    tied: list[Tied] = field(default_factory=list)  # the shots with links, which are looked at when all shots are there
+    plainly: Plainly = field(init=False)
+    outers: dict[tuple[int, ...], Outer] = field(default_factory=dict)
     folders: dict[str, bool] = field(default_factory=dict)  # output folders, and whether they lie inside
 
     def shot(self, rows: Sequence[Layer], variables: Sequence[Map], columns: Columns) -> Shot | None:
+        outer, own, before = self._outer(rows[:-1], variables), rows[-1].data, len(self.notes.problems)
+        if not columns.values and (plain := self.plainly.made(outer, own)) and self._takes_id(plain):
+            return plain
         try:
-            stack = Stack(rows, notes=self.notes, shelf=self.shelf, variables=variables, columns=columns)
+            stack = Stack(rows, notes=self.notes, shelf=self.shelf, variables=variables, columns=columns, outer=outer)
             self._check_id_is_free(stack)
-            return _Shot(self, stack).made()
+            made = _Shot(self, stack).made()
         except Broken:
             return None
+        if not columns.values and len(self.notes.problems) == before:
+            self.plainly.learn(outer, own, made, self.catalog.providers[made.provider])
+        return made
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plainly", Plainly(output=self.output, built_in=self.built_in))
+
+    def _takes_id(self, shot: Shot) -> bool:
+        """Whether the id was free; now it is this shot's."""
+        return self.ids.setdefault(shot.id.casefold(), shot.place) is shot.place
+
+    def _outer(self, rows: Sequence[Layer], variables: Sequence[Map]) -> Outer:
+        key = tuple(map(id, (*rows, *variables)))
+        if key not in self.outers:
+            self.outers[key] = Outer(rows, variables)
+        return self.outers[key]
 
     def _check_id_is_free(self, stack: Stack) -> None:
         """Ids are unique ignoring case, since files on some systems are."""
@@ -91,10 +117,12 @@ class _Shot:
         unchecked = self.data.get("unchecked") or {}
         service = self.by.catalog.providers[provider]
         verdict.tell(self.stack, model, service, texts=texts, media=cast.shape, parameters=wired, unchecked=unchecked)
-        cast.check(wired, self._ratio(wired))
         media = tuple(cast.media)
+        is_linked = any(medium.link for medium in media)
+        if not is_linked:
+            cast.check(wired, self._ratio(wired))
         self._check_ways(model, service, media, cast.paths)
-        return Shot(
+        shot = Shot(
             id=self.id,
             place=self.stack.place("id"),
             scene=self.stack.text("scene"),
@@ -110,23 +138,19 @@ class _Shot:
             takes=self.data.get("takes", 1),
             output=self._output(model_name, provider),
             dropped=dropped,
-            fingerprint=fingerprint(
-                model=model.id,
-                prompt=prompt,
-                negative_prompt=negative,
-                media=media,
-                parameters=given,
-                unchecked=unchecked,
-            ),
-        )
+            fingerprint=None,
+        ).with_media(media)
+        if is_linked:
+            self.by.tied.append(Tied(shot=shot, cast=cast, ratio=self._ratio(wired)))
+        return shot
 
     def _check_id(self) -> None:
         name = self.id.split(".")[0].casefold()
-        if not _ID.fullmatch(self.id):
+        if not ID.fullmatch(self.id):
             hint = "letters, digits, dot, dash, underscore; it begins with a letter or digit and has at most 64"
             self.note(Fault(code="E202", path=(), message=f'"{self.id}" cannot be an id', hint=hint), "id")
             raise Broken
-        if name in _DEVICES or self.id.endswith("."):
+        if name in DEVICES or self.id.endswith("."):
             self.note(
                 Fault(code="E202", path=(), message=f'"{self.id}" cannot be a file name on Windows', hint="choose another id"),
                 "id",
@@ -203,10 +227,11 @@ class _Shot:
         for medium in media:
             found = ways.way(provider, medium)
             if isinstance(found, Fault):
-                self.note(found, *paths[medium.role])
+                hint = "a render lies here: another provider takes it, or go on by a frame" if medium.link else found.hint
+                self.note(replace(found, hint=hint), *paths[medium.role])
             elif (found == "inline" or medium.form == "data") and provider.spec["media"]["data_uri"].get("unsure"):
                 message = f"no source says whether {provider.name} takes pictures inline, as this one would be sent"
-                hint = "give its https:// URL, or try one shot before many"
+                hint = "try one shot before many" if medium.link else "give its https:// URL, or try one shot before many"
                 self.note(Fault(code="W411", path=(), message=message, hint=hint), *paths[medium.role])
         items = [medium for medium in media if model.roles[medium.role.partition("/")[0]]["x-to"].endswith("/media/-")]
         if provider.media_encoding(model) == "string" and [medium.role for medium in items] not in ([], ["first_frame"]):

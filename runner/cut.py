@@ -8,8 +8,8 @@ from pathlib import Path
 
 from runner import folder
 from runner.lock import Entry, Lock
-from runner.report import shown_take
-from runner.shots import Manifest, Shot
+from runner.plan import decide
+from runner.shots import Manifest, Shot, shown_take
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +34,8 @@ class Clip:
 
 def cut(manifest: Manifest, known: Lock) -> tuple[Clip, ...]:
     """Every shot of the manifest in the storyboard's order, also those without a render."""
+    if manifest.linked:  # which of a linked shot's takes are current is told by what it is linked to
+        manifest = decide(manifest, known).manifest
     grouped = known.by_shot()
     return tuple(_clip(manifest, shot, grouped.get(shot.id, {}), known) for shot in manifest.shots)
 

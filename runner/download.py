@@ -46,15 +46,17 @@ class _Part:
         self.length: int | None = None
         self.validator = ""
         self.digest: Any = hashlib.sha256()
+        self._note = self.path.with_name(f"{self.path.name}.json")
+        self.is_noted = False
+        with suppress(OSError):
+            self.is_noted = self._note.exists()
+
+    def take_up(self) -> None:
+        """What an earlier attempt has left, if it was surely on the disk and can be gone on with."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             self._take_up()
 
-    @property
-    def _note(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.json")
-
     def _take_up(self) -> None:
-        """What an earlier attempt has left, if it was surely on the disk and can be gone on with."""
         note = json.loads(self._note.read_text("utf-8"))
         size, length, validator = int(note["size"]), int(note["length"]), str(note["validator"])
         seen = self.path.stat()
@@ -106,11 +108,14 @@ class _Part:
             with suppress(OSError):
                 os.fsync(fd)
                 note = {"validator": self.validator, "length": self.length, "size": self.size}
+                self.is_noted = True
                 self._note.write_text(json.dumps(note), "utf-8")
 
     def forget(self) -> None:
-        with suppress(OSError):
-            self._note.unlink(missing_ok=True)
+        if self.is_noted:
+            with suppress(OSError):
+                self._note.unlink(missing_ok=True)
+                self.is_noted = False
 
 
 async def fetch(client: Client, url: str, path: Path, *, headers: Mapping[str, str] | None = None, key: bool = False) -> Fetched:
@@ -118,7 +123,9 @@ async def fetch(client: Client, url: str, path: Path, *, headers: Mapping[str, s
 
     An earlier beginning of the same file is gone on with by Range and If-Range (RFC 9110, 13.1.5 and 14).
     """
-    part = await anyio.to_thread.run_sync(_Part, path)
+    part = _Part(path)
+    if part.is_noted:
+        await anyio.to_thread.run_sync(part.take_up)  # it hashes all that is there
     asked = {"Range": f"bytes={part.size}-", "If-Range": part.validator} if part.size else {}
     async with client.download(url, headers={**(headers or {}), **asked}, key=key) as response:
         goes_on = part.size > 0 and response.status_code == 206 and _continues(response.headers, part)

@@ -9,14 +9,13 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from runner import answers, folder, media, wire
+from runner import answers, folder, media, picking, wire
 from runner.answers import Status
 from runner.download import Fetched, fetch
-from runner.errors import Refused, TakeError, Unreachable
+from runner.errors import TakeError, Unreachable
 from runner.lock import Entry
 from runner.plan import Step
 from runner.remarks import remarks
-from runner.report import shown_take
 from runner.shots import Shot
 from runner.watching import ask, is_expired, is_strange, lost, rendered
 from runner.wire import Request
@@ -140,13 +139,4 @@ def _saved(work: Work, step: Step, render: dict[str, object]) -> None:
 
 def show(work: Work, shot: Shot, takes: Mapping[str, Entry]) -> None:
     """Make the shot's `output` the picked take, else the newest current one; never over a stranger's file."""
-    take = shown_take(shot, takes, work.ledger.lock.picked.get(shot.id))
-    render = takes[take].render if take else None
-    if render is None or not folder.is_here(work.folder, render):
-        return
-    path, output = work.folder / str(render["path"]), work.folder / shot.output
-    if output.exists() and output.samefile(path):
-        return
-    if not folder.is_ours(work.folder, shot.output, folder.by_size(work.ledger.lock)):
-        raise Refused(f"{shot.output} is in the way: not a file of this lock", hint="move it, then run again")
-    media.show(path, output)
+    picking.show(work.folder, work.ledger.lock, shot, takes)

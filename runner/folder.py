@@ -24,7 +24,9 @@ def look(known: Lock, manifest: Manifest) -> Lock:
         entry.render["path"] for key, entry in known.takes.items() if entry.render and entry.state == "saved" and key not in here
     ]
     foreign.update(path for path in saved if (folder / path).exists())
-    foreign.update(shot.output for shot in manifest.shots if not is_ours(folder, shot.output, renders))
+    outputs = [shot.output for shot in manifest.shots]
+    there = {name: (folder / name).is_dir() for name in {output.rpartition("/")[0] for output in outputs}}
+    foreign.update(output for output in outputs if there[output.rpartition("/")[0]] and not is_ours(folder, output, renders))
     return replace(known, here=here, foreign=frozenset(foreign))
 
 

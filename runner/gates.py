@@ -40,12 +40,12 @@ def check_lock(plan: Plan, known: Lock) -> None:
 
 def _is_asked_for(known: Lock, step: Step) -> bool:
     entry = known.takes.get(step.take)
-    return entry is not None and entry.state == "wanted"
+    return entry is not None and entry.state == "wanted" and not entry.is_open
 
 
 def check_strays(plan: Plan, files: Files) -> None:
     """Refuse to pay for what a lock beside has, whose manifest is gone: most likely this manifest under its old name."""
-    wanted = {step.fingerprint for step in plan.doing("submit")}
+    wanted = {step.fingerprint for step in plan.doing("submit")} - {None}
     if files.lock.exists() or files.journal.exists() or not wanted:
         return
     for lock in sorted(files.lock.parent.glob("*.callsheet.lock")):

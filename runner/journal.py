@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from typing import Any
 from runner.errors import CallsheetError, Refused
 
 VERSION = 1
+# What the next run would learn again from file and provider, without cost: such records share an fsync.
+_LEARNT_AGAIN = {"rendered", "saved"}
+_GROUP = 0.02  # seconds between two fsyncs for them
+_PIECE = 1024 * 1024
 _RESERVE = 64 * 1024  # bytes, some two hundred records
 
 
@@ -64,6 +69,7 @@ class Journal:
         self._fd = -1
         self._reserve = path.with_suffix(".reserve")
         self._is_full = False
+        self._synced = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -91,7 +97,11 @@ class Journal:
         return records
 
     def append(self, record: Mapping[str, Any], *, sync: bool) -> None:
-        """One line; with `sync` it is on disk when this returns. What cannot be written whole is taken back."""
+        """One line; with `sync` it is on disk when this returns, but for what can be learnt again: that waits a moment for others.
+
+        What cannot be written whole is taken back.
+        """
+        sync = sync and (record["event"] not in _LEARNT_AGAIN or time.monotonic() - self._synced >= _GROUP)
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         is_intent = record["event"] == "intended"
         with disk(self.path):
@@ -112,6 +122,7 @@ class Journal:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if sync:
                 os.fsync(self._fd)
+                self._synced = time.monotonic()
 
     @contextmanager
     def _undone(self, size: int) -> Iterator[None]:
@@ -131,16 +142,39 @@ class Journal:
             self._fd = -1
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write and fsync a file; the caller renames it into place."""
+def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write and fsync a file; the caller renames it into place. Many small parts become few writes."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
+        for piece in gathered((data,) if isinstance(data, bytes) else data):
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(fd, view) :]
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def gathered(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of about a megabyte."""
+    waiting: list[bytes] = []
+    size = 0
+    for part in parts:
+        waiting.append(part)
+        size += len(part)
+        if size >= _PIECE:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join(waiting)
+
+
+def says(path: Path, text: Iterable[bytes]) -> bool:
+    """Whether a file has just this text."""
+    try:
+        with path.open("rb") as file:
+            return all(file.read(len(part)) == part for part in gathered(text)) and not file.read(1)
+    except FileNotFoundError:
+        return False
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,18 +1,16 @@
-"""A value and its JSON Schema → what is wrong, in words: jsonschema judges, this says it."""
+"""A value and its JSON Schema → what is wrong, in words: jsonschema judges what `accept` does not take, this says it."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
-import jsonschema
-from jsonschema import Draft202012Validator
-
+from runner import accept
 from runner.keywords import KEYWORDS, Broken
 
 _TYPES = {
@@ -42,7 +40,10 @@ class Fault:
 
 def faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
     """Every way in which `value` breaks `schema`."""
-    errors = validator(id(schema), _Held(schema)).iter_errors(value)
+    held = _Held(schema)
+    if (accepts := _acceptor(held)) and accepts(value):
+        return []
+    errors = validator(held).iter_errors(value)
     found = [_reasoned(fault, schema, error) for error in errors for fault in _worded(error)]
     mistyped = {fault.path for fault in found if fault.code == "E103"}
     return [fault for fault in found if not (fault.code == "E104" and fault.path in mistyped)]
@@ -63,11 +64,19 @@ def _reasoned(fault: Fault, schema: Mapping[str, Any], error: _Error) -> Fault:
 
 def fits(schema: Mapping[str, Any], value: Any) -> bool:
     """Whether `value` keeps to `schema`."""
-    return bool(validator(id(schema), _Held(schema)).is_valid(value))
+    return fitting(schema)(value)
+
+
+def fitting(schema: Mapping[str, Any]) -> accept.Check:
+    """`fits` for one schema and many values."""
+    held = _Held(schema)
+    return _acceptor(held) or (lambda value: bool(validator(held).is_valid(value)))
 
 
 class _Held:
-    """Keeps the schema alive and hashes by identity, so that a validator is made once a schema."""
+    """Keeps the schema alive and hashes by identity, so that what judges by it is made once a schema."""
+
+    __slots__ = ("schema",)
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.schema = schema
@@ -79,22 +88,41 @@ class _Held:
         return isinstance(other, _Held) and other.schema is self.schema
 
 
-_extend: Any = jsonschema.validators.extend
-_Judge = _extend(Draft202012Validator, KEYWORDS)
+@lru_cache(maxsize=512)
+def _acceptor(held: _Held) -> accept.Check | None:
+    return accept.compiled(held.schema)
 
 
 @lru_cache(maxsize=512)
-def validator(_key: int, held: _Held) -> Any:
-    return _Judge(held.schema)
+def validator(held: _Held) -> Any:
+    return _judge()(held.schema)
+
+
+@cache
+def _judge() -> Any:
+    """The validator of jsonschema with our keywords. Loaded for what is refused only: that takes longer than a small manifest."""
+    from jsonschema import Draft202012Validator, ValidationError, validators
+
+    def told(rule: Callable[..., Iterator[Broken]]) -> Callable[..., Iterator[_Error]]:
+        def errors(*about: Any) -> Iterator[_Error]:
+            for broken in rule(*about):
+                error: _Error = ValidationError(broken.message, path=broken.path)
+                error.broken = broken
+                yield error
+
+        return errors
+
+    extend: Any = validators.extend
+    return extend(Draft202012Validator, {name: told(rule) for name, rule in KEYWORDS.items()})
 
 
 def _worded(error: _Error) -> Iterable[Fault]:
     path = tuple(error.absolute_path)
-    if isinstance(error, Broken):
+    if broken := getattr(error, "broken", None):
         at = (
-            path[:-1] if error.code == "E102" else (*path, error.key) if error.key else path
+            path[:-1] if broken.code == "E102" else (*path, broken.key) if broken.key else path
         )  # what is missing, is so at its parent
-        return [Fault(code=error.code, path=at, message=error.message, hint=error.hint, of_key=bool(error.key))]
+        return [Fault(code=broken.code, path=at, message=broken.message, hint=broken.hint, of_key=bool(broken.key))]
     if "propertyNames" in error.relative_schema_path:
         return [_named(path, error)]  # it is about the key, whatever rule it breaks
     match error.validator:

@@ -21,9 +21,9 @@ class Layer:
     path: tuple[str | int, ...]
 
 
-def merged(layers: Sequence[Layer]) -> dict[str, Any]:
-    """Later layers win: mappings merge, lists replace, null removes."""
-    result: dict[str, Any] = {}
+def merged(layers: Sequence[Layer], under: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Later layers win: mappings merge, lists replace, null removes. `under` is what lies below already; it is not changed."""
+    result = dict(under or {})
     for layer in layers:
         _lay(result, layer.data)
     return result
@@ -48,7 +48,11 @@ def has(layer: Layer, *path: str | int) -> bool:
 
 def origin(layers: Sequence[Layer], path: Sequence[str | int]) -> Layer:
     """The last layer that has the value at `path`, else the one that has most of the way, else the last."""
-    return max(enumerate(layers), key=lambda pair: (_walk(pair[1].data, path), pair[0]))[1]
+    best, furthest = layers[-1], -1
+    for layer in layers:
+        if (reached := _walk(layer.data, path)) >= furthest:
+            best, furthest = layer, reached
+    return best
 
 
 def place(layers: Sequence[Layer], path: Sequence[str | int], *, of_key: bool = False) -> Place:

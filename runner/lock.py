@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from runner.money import Money
+from runner.takes import Takes
 
 VERSION = 1
 State = Literal["wanted", "intended", "submitted", "rendered", "saved", "failed", "canceled", "lost"]
@@ -70,6 +71,11 @@ class Entry:
         return (self.attempt.error if self.attempt else None) or {}
 
     @property
+    def is_open(self) -> bool:
+        """Asked for by `retake` and not begun: of no wording yet, it is made from the shot as it then stands."""
+        return self.state == "wanted" and self.fingerprint is None and not self.attempts
+
+    @property
     def counted(self) -> int:
         """Attempts that count against the manifest's `attempts`: a refusal that only asked for patience does not."""
         return sum(1 for attempt in self.attempts if not (attempt.error or {}).get("refused"))
@@ -111,8 +117,19 @@ class Lock:
 
     def of_shot(self, shot: str) -> dict[str, Entry]:
         """A shot's takes by key, in their order."""
-        found = {key: entry for key, entry in self.takes.items() if shot_of(key) == shot}
-        return dict(sorted(found.items(), key=lambda item: number_of(item[0])))
+        takes = self.takes
+        keys = takes.of(shot) if isinstance(takes, Takes) else [key for key in takes if shot_of(key) == shot]
+        return {key: takes[key] for key in sorted(keys, key=number_of)}
+
+    def numbers(self) -> dict[str, int]:
+        """The highest number that each shot ever had, for those who ask for many shots."""
+        found: dict[str, int] = {}
+        for keys in (self.used, self.takes, *(entry.was for entry in self.takes.values() if entry.was)):
+            for key in keys:
+                shot, _, number = key.rpartition("@")
+                if found.get(shot, 0) < int(number):
+                    found[shot] = int(number)
+        return found
 
     def next_number(self, shot: str, taken: Iterable[str] = ()) -> int:
         """One more than any number this shot ever had: a take number is never used twice."""
@@ -137,7 +154,11 @@ def apply(known: Lock, record: Mapping[str, Any]) -> Lock:
     takes: Any = known.takes
     match kind:
         case "picked":
-            return replace(known, picked={**known.picked, record["shot"]: record["take"]})
+            picked = {**known.picked, record["shot"]: record["take"]}
+            return replace(known, picked={shot: key for shot, key in picked.items() if key})
+        case "unwanted":
+            takes.pop(take, None)
+            return known
         case "run" | "settled":
             return known
         case "renamed":
@@ -173,7 +194,7 @@ def advanced(before: Entry | None, record: Mapping[str, Any]) -> Entry:
     """A take's entry after one record about it."""
     match record["event"]:
         case "wanted":
-            named = {name: record.get(name) for name in ("fingerprint", "provider", "model")}
+            named = {name: record.get(name) for name in ("fingerprint", "seed", "provider", "model")}
             return replace(before or Entry(state="wanted", **named), state="wanted")  # type: ignore[arg-type]
         case "intended" | "doubted":
             return _intended(before, record)

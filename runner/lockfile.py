@@ -9,24 +9,25 @@ import json
 import os
 import socket
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
-
-from filelock import BaseFileLock, FileLock, Timeout
+from typing import TYPE_CHECKING, Any
 
 from runner import journal as journals
 from runner import lock as locks
 from runner import lockread, locktext
 from runner.clock import stamp
 from runner.errors import LockHeld, Refused
-from runner.journal import DiskError, Journal, disk, sync_folder, write_whole
+from runner.journal import DiskError, Journal, disk, says, sync_folder, write_whole
 from runner.lock import Lock, LockDamaged, Run
+from runner.takes import Takes
 from runner.united import united
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 FOLD_EVERY = 30.0  # seconds between two writings of the lock during a run
 
@@ -80,7 +81,8 @@ def load(files: Files) -> Lock:
     whole = united(lock, known)
     orphaned = lock.run if lock.run and lock.run.id not in runs else None
     serial = f"{size}:{sha256(text).hexdigest()[:16]}"
-    return replace(whole, used=frozenset(key for key in used if key), serial=serial, orphaned_run=orphaned)
+    keys = frozenset(key for key in used if key)
+    return replace(whole, takes=Takes(whole.takes), used=keys, serial=serial, orphaned_run=orphaned)
 
 
 def beside(files: Files) -> dict[str, Lock]:
@@ -105,14 +107,14 @@ def _folded(records: Sequence[Mapping[str, Any]], path: Path) -> Lock:
 
 
 def _read_lock(path: Path, told: Lock) -> tuple[bytes, Lock]:
-    """The lock's file; `told` is what the journal says, so that a text that only repeats it is not judged."""
+    """The lock's file; `told` is what the journal says, so that a text that only repeats it adds nothing and is not judged."""
     try:
         text = path.read_bytes()
     except FileNotFoundError:
         return b"", Lock()
     except OSError as error:
         raise Refused(f"{path}: the lock cannot be read: {error.strerror}") from error
-    return text, lockread.read(text, path, ours=locktext.written(told))
+    return text, Lock() if text == locktext.written(told) else lockread.read(text, path)
 
 
 class Ledger:
@@ -122,15 +124,16 @@ class Ledger:
         self.files = files
         self.lock = known
         self.now = now
-        self.run = uuid.uuid4().hex[:12]
+        self.run = os.urandom(6).hex()
         self._seq = 0
         self._journal = Journal(files.journal)
+        self._pages = locktext.Pages()
         self._named = False
         self._guard: BaseFileLock | None = None
         self._rival: DiskError | None = None  # as the disk's: nothing may go on
 
     def note(self, event: str, *, sync: bool = True, **fields: Any) -> dict[str, Any]:
-        """Append one record and apply it; with `sync` it is on disk when this returns."""
+        """Append one record and apply it; with `sync` it is on disk when this returns, but for what can be learnt again."""
         self._be_ready()
         if self._rival and event != "submitted":
             raise self._rival
@@ -156,17 +159,16 @@ class Ledger:
 
     def fold(self) -> None:
         """Write the lock if it says anything new: beside, fsynced, then renamed over the old one."""
-        text = locktext.written(self.lock)
         path = self.files.lock
         if not self.lock.takes and not path.exists() and not self.lock.run:
             return
-        if path.exists() and path.read_bytes() == text:
+        if says(path, self._pages.of(self.lock)):
             return
         beside = self.files.state / f"{self.files.name}.lock.tmp"
         if self._journal.is_open:
             self._be_ready()
         with disk(path):
-            write_whole(beside, text)
+            write_whole(beside, self._pages.of(self.lock))
             beside.replace(path)
             sync_folder(path.parent)
 
@@ -196,6 +198,8 @@ class Ledger:
 
     def _take_guard(self) -> None:
         """The guard went with the folder. If another run has the new one, this run only notes the replies still to come."""
+        from filelock import FileLock, Timeout
+
         prepare(self.files.state)
         guard = FileLock(self.files.guard, timeout=0)
         try:
@@ -216,7 +220,8 @@ class Ledger:
             if told.takes.get(key) != entry:
                 record = {"event": "known", "run": self.run, "take": key, "entry": locktext.entry_json(entry)}
                 self._journal.append(record, sync=False)
-        for shot, take in self.lock.picked.items():
+        for shot in sorted(self.lock.picked.keys() | told.picked.keys()):
+            take = self.lock.picked.get(shot)
             if told.picked.get(shot) != take:
                 self._journal.append({"event": "picked", "run": self.run, "shot": shot, "take": take}, sync=False)
 
@@ -228,6 +233,8 @@ def held(files: Files) -> Iterator[None]:
     A dead holder on this machine leaves nothing that is in the way. One on another machine (a shared folder) is
     never broken by itself, since nobody here can tell whether it is dead.
     """
+    from filelock import FileLock, Timeout  # not for those who only look
+
     prepare(files.state)
     guard = FileLock(files.guard, timeout=0)
     try:

@@ -27,8 +27,8 @@ class _Twice(ValueError):
     """A key stands twice in one mapping, of which JSON readers silently keep the last."""
 
 
-def read(text: bytes, path: Path, *, ours: bytes = b"") -> Lock:
-    """The lock that `text` says. `ours` is what the journal would have written: a text equal to it needs no judging.
+def read(text: bytes, path: Path) -> Lock:
+    """The lock that `text` says.
 
     Raises Refused with the place of what is wrong; nothing is guessed, since a wrong guess would pay twice.
     """
@@ -44,7 +44,7 @@ def read(text: bytes, path: Path, *, ours: bytes = b"") -> Lock:
     if type(version) is int and version > locks.VERSION:
         hint = "upgrade callsheet; nothing was sent"
         raise Refused(f"{path}: the lock has version {version}, this callsheet knows {locks.VERSION}", hint=hint)
-    if text != ours and (wrong := [*_faults(data)]):
+    if wrong := [*_faults(data)]:
         raise _told(text, path, wrong)
     return locktext.from_json(data)
 

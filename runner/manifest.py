@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from runner import catalog as catalogue
-from runner import judge, layers, providers, rows, source
+from runner import judge, layers, links, preview, providers, rows, source
 from runner.assets import Shelf
 from runner.catalog import Catalog
 from runner.compose import Composer
-from runner.errors import ManifestError, Place, Problem
+from runner.errors import ManifestError, Place, Problem, UsageError
 from runner.judge import Fault
 from runner.layers import Layer
 from runner.shots import Manifest, Shot, stem
@@ -57,6 +57,15 @@ def _once(problems: Sequence[Problem]) -> Problem:
     return replace(problems[0], message=problems[0].message + more)
 
 
+@dataclass(kw_only=True, slots=True)
+class Seen:
+    """How far the reading of a manifest is, for whoever looks on: the shots that are written, and those that were made of them."""
+
+    shots: int = 0
+    made: list[Shot | None] = field(default_factory=list)
+
+
+@source.collector_off()
 def read(
     path: Path,
     *,
@@ -64,19 +73,27 @@ def read(
     profile: str | None = None,
     provider: str | None = None,
     allowed: Sequence[Path] = (),
+    seen: Seen | None = None,
 ) -> Manifest:
     """Read and check a manifest; local media are opened and hashed, no URL is fetched.
 
     `environ` gives `<NAME>_BASE_URL`; `profile` and `provider` are the command line's; `allowed` are folders
-    outside the manifest's that media may come from. Raises ManifestError with every problem, warnings too.
+    outside the manifest's that media may come from; `seen` is told how far it is. Raises ManifestError with every
+    problem, warnings too.
     """
+    is_preview = profile == preview.NAME
+    if is_preview and provider not in {None, preview.PROVIDER}:
+        raise UsageError(f"a preview is the studio's, it cannot be {provider}'s", hint="leave out --profile or --provider")
+    provider = preview.PROVIDER if is_preview else provider
     text = source.read(path)
     notes = Notes()
     _structure(text, notes)
     chosen = _providers(text, notes, environ)
+    if is_preview:
+        chosen = {**chosen, preview.PROVIDER: preview.studio(chosen[preview.PROVIDER])}
     shelf = Shelf(path.parent, allowed)
     known = Catalog(models={**catalogue.load().models, **_models(text, notes, shelf)}, providers=chosen)
-    shots = _shots(text, notes, known, shelf, path=path, profile=profile, provider=provider)
+    shots, linked = _shots(text, notes, known, shelf, path=path, profile=profile, provider=provider, seen=seen or Seen())
     _clashes(shots, notes)
     if notes.has_errors:
         raise ManifestError(notes.told())
@@ -87,39 +104,22 @@ def read(
         profile=profile,
         title=data.get("title"),
         catalog=known,
-        shots=tuple(shots),
+        shots=tuple(preview.once(shots) if is_preview else shots),
         problems=notes.told(),
         budget=dict(data.get("budget") or {}),
-        in_flight=data.get("in_flight"),
+        in_flight=None if is_preview else data.get("in_flight"),
         attempts=data.get("attempts", 2),
+        linked=linked,
         provider_defaulted=provider is None and not any(layer.get("provider") for layer in _all_layers(data)),
     )
 
 
 def _structure(text: Source, notes: Notes) -> None:
-    """The manifest's own schema; key-shaped strings anywhere; what this version cannot read yet."""
+    """The manifest's own schema; key-shaped strings anywhere."""
     for fault in judge.faults(catalogue.schema("manifest"), text.data):
         notes.add(fault, rows.spot(text, fault), fault.path)
     if isinstance(text.data, Map):
         rows.tell_secrets(text, notes)
-        for path in _unread(text.data):
-            fault = Fault(
-                code="E190", path=path, message=f'"{path[-1]}" is part of the format, but this version does not read it yet'
-            )
-            notes.add(fault, rows.spot(text, Fault(code="", path=path, message="", of_key=True)), path)
-
-
-def _unread(data: Map) -> Iterable[tuple[str | int, ...]]:
-    """Chains are in the contract and not read yet: said as such instead of passed over."""
-    shots = data.get("shots")
-    for number, shot in enumerate(shots if isinstance(shots, list) else ()):
-        media = shot.get("media") if isinstance(shot, Map) else None
-        if isinstance(media, Map):
-            yield from (
-                ("shots", number, "media", role, "shot")
-                for role, value in media.items()
-                if isinstance(value, Map) and "shot" in value
-            )
 
 
 def _models(text: Source, notes: Notes, shelf: Shelf) -> dict[str, catalogue.Model]:
@@ -183,34 +183,44 @@ def _shots(
     path: Path,
     profile: str | None,
     provider: str | None,
-) -> list[Shot]:
+    seen: Seen,
+) -> tuple[list[Shot], tuple[str, ...]]:
+    """Every shot that is whole, and the ids of those with links, each after those it is linked to."""
     data = text.data
     if not isinstance(data, Map) or not isinstance(data.get("shots", Seq()), list) or _is_layered_wrongly(notes):
-        return []
+        return [], ()
     name = stem(path) + (f".{profile}" if profile else "")
+    output = str(data["output"]) if isinstance(data.get("output"), str) else DEFAULT_OUTPUT
     composer = Composer(
         catalog=known,
         notes=notes,
         shelf=shelf,
         built_in={"manifest": name},
-        output=str(data["output"]) if isinstance(data.get("output"), str) else DEFAULT_OUTPUT,
+        output=preview.output(output, DEFAULT_OUTPUT) if profile == preview.NAME else output,
         output_place=text.place(("output",)),
         provider=provider,
         top_provider=data.get("provider") if isinstance(data.get("provider"), str) else None,
         top_place=text.place(("provider",)),
     )
     chosen = _profile(data, notes, profile)
-    made = []
+    made = seen.made
     found = rows.parts(text, notes, shelf)
+    seen.shots = sum(len(part.text.data.get("shots") or ()) for part in found)
+    untold: list[str] = []
     for part in found:
         variables = [found[0].variables, part.variables]
-        for row in rows.rows(part, chosen, notes, shelf, rows.pointers(notes.problems, part.text.file)):
+        skipped = rows.pointers(notes.problems, part.text.file)
+        untold += rows.ids(part, skipped)
+        for row in rows.rows(part, chosen, notes, shelf, skipped):
             made.append(composer.shot(row.layers, variables, row.columns))
             if len(made) > MOST_SHOTS:
                 message = f"more than {MOST_SHOTS:,} shots in all"
                 notes.add(Fault(code="E105", path=(), message=message), row.layers[-1].data.place("id"))
-                return []
-    return [shot for shot in made if shot]
+                return [], ()
+    if not composer.tied:
+        return [shot for shot in made if shot], ()
+    tied, order = links.tie(made, composer.tied, composer.ids, untold)
+    return [tied.get(shot.id, shot) for shot in made if shot], order
 
 
 def _is_layered_wrongly(notes: Notes) -> bool:
@@ -226,7 +236,9 @@ def _profile(data: Map, notes: Notes, profile: str | None) -> Layer | None:
     known = profiles if isinstance(profiles, Map) else Map()
     if isinstance(known.get(profile), Map):
         return Layer(data=known[profile], path=("profiles", profile))
-    hint = judge.suggestion(profile, known) or "the manifest has no profiles"
+    if profile == preview.NAME:
+        return None
+    hint = judge.suggestion(profile, [*known, preview.NAME])
     fault = Fault(code="E204", path=(), message=f'there is no profile "{profile}"', hint=hint)
     notes.add(fault, data.place("profiles"), ("profiles",))
     return None

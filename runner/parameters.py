@@ -14,17 +14,16 @@ from runner.stack import Broken, Stack
 
 def chosen(stack: Stack, catalog: Catalog, model: Model) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The parameters that a shot has, expanded; those of outer layers that its model lacks are dropped, by name."""
-    known = set(model.parameters) | ({"resolution", "ratio"} if "size" in model.parameters else set())
-    anywhere = {name for one in catalog.models.values() for name in one.parameters}
+    shape = ("resolution", "ratio") if "size" in model.parameters else ()
     kept: dict[str, Any] = {}
     dropped = []
     for name, value in (stack.data.get("parameters") or {}).items():
-        if name in known or layers.has(stack.own, "parameters", name):
+        if name in model.parameters or name in shape or layers.has(stack.own, "parameters", name):
             kept[name] = _typed(stack, model, name, value, stack.expanded(value, "parameters", name))
             continue
         dropped.append(name)
-        if name not in anywhere:
-            hint = judge.suggestion(name, sorted(known))
+        if not catalog.has_parameter(name):
+            hint = judge.suggestion(name, sorted({*model.parameters, *shape}))
             stack.note(
                 Fault(code="W102", path=(), message=f'no model has a parameter "{name}"; it is not sent', hint=hint),
                 "parameters",
@@ -36,8 +35,9 @@ def chosen(stack: Stack, catalog: Catalog, model: Model) -> tuple[tuple[str, ...
 
 def _typed(stack: Stack, model: Model, name: str, written: Any, value: Any) -> Any:
     """A table's text as the number or boolean that the model's schema asks for; other text stays."""
-    columns = templates.names(written) if isinstance(written, str) else set()
-    if not isinstance(value, str) or not any(stack.columns.is_text(column) for column in columns):
+    if not isinstance(value, str) or not isinstance(written, str) or not stack.columns.values:
+        return value
+    if not any(stack.columns.is_text(column) for column in templates.names(written)):
         return value
     rule = model.parameters.get(name, {})
     wanted = rule.get("type") or {type(item).__name__ for item in rule.get("enum", ())}

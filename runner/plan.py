@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-from runner import explain, tariff
+from runner import chains, fate, renames, tariff
 from runner import lock as locks
-from runner.catalog import Model, Provider
-from runner.clock import epoch
+from runner.catalog import Provider
+from runner.chains import Source, Standing
+from runner.fate import Action
 from runner.lock import Entry, Lock
 from runner.money import Money
-from runner.shots import Manifest, Shot
-
-Action = Literal["submit", "watch", "fetch", "keep", "absent", "answer", "blocked"]
+from runner.shots import Manifest, Shot, is_current
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,77 +66,102 @@ def decide(manifest: Manifest, known: Lock, *, only: frozenset[str] | None = Non
     `only` narrows what is submitted to those shots or takes (what is under way is watched whatever was asked for);
     `now` is the time by which an old render counts as gone (0: never).
     """
-    renames = _renames(manifest, known)
-    moved = _moved(known, renames)
+    renamed = renames.found(manifest, known)
+    linked: dict[str, list[Step]] = {}
+    # A linked shot's wording is known when its sources' names are, so each name that is found may bring the next.
+    for _ in range(len(manifest.linked) + bool(manifest.linked)):
+        manifest, linked = _linked(manifest, renames.moved(known, renamed), renamed, only=only, now=now)
+        more = renames.found(manifest, known)
+        if more == renamed:
+            break
+        renamed = more
+    moved = renames.moved(known, renamed)
     steps: list[Step] = []
-    grouped = moved.by_shot()
+    grouped, numbers = moved.by_shot(), moved.numbers()
     for shot in manifest.shots:
-        steps += _shot_steps(manifest, shot, grouped.get(shot.id, {}), moved, renames=renames, now=now)
+        own = linked.get(shot.id)
+        takes = grouped.get(shot.id, {})
+        steps += own if own is not None else _shot_steps(manifest, shot, takes, moved, numbers, renames=renamed, now=now)
     listed = {step.take for step in steps}
-    ids = {shot.id for shot in manifest.shots}
+    shots = {shot.id: shot for shot in manifest.shots}
     for take, entry in moved.takes.items():
         if take not in listed and entry.state in {"submitted", "rendered", "intended"}:
-            steps.append(_left(manifest, take, entry, outdated=locks.shot_of(take) in ids))
+            steps.append(_left(manifest, take, entry, shots.get(locks.shot_of(take))))
     if only is not None:
-        steps = [step for step in steps if step.action in {"watch", "fetch"} or step.take in only or step.shot in only]
+        steps = [step for step in steps if _is_chosen(step, only)]
     return Plan(manifest=manifest, steps=tuple(steps), serial=known.serial, is_partial=only is not None)
 
 
-def is_current(entry: Entry, shot: Shot) -> bool:
-    """Made from the shot as it is now written. A studio render never satisfies another provider."""
-    return entry.fingerprint == shot.fingerprint and (entry.provider != "studio" or shot.provider == "studio")
+def _is_chosen(step: Step, only: frozenset[str] | None) -> bool:
+    return only is None or step.action in {"watch", "fetch"} or step.take in only or step.shot in only
 
 
-def _renames(manifest: Manifest, known: Lock) -> dict[str, str]:
-    """New key → old key, for shots without takes of their own whose wording an orphan has.
-
-    A shot that has only some of an orphan's takes (the run that took them over was killed) gets the others too.
-    """
-    ids = {shot.id for shot in manifest.shots}
-    orphans: dict[str, list[str]] = {}
-    for key in sorted(known.takes, key=lambda key: (locks.shot_of(key), locks.number_of(key))):
-        if locks.shot_of(key) not in ids:
-            orphans.setdefault(locks.shot_of(key), []).append(key)
-    came: dict[str, set[str]] = {}  # the shots that a shot's takes came from
-    for key, entry in known.takes.items() if orphans else ():
-        came.setdefault(locks.shot_of(key), set()).update(map(locks.shot_of, entry.was))
-    renames: dict[str, str] = {}
-    for shot in manifest.shots if orphans else ():
-        names = orphans if shot.id not in came else [name for name in orphans if name in came[shot.id]]
-        found = next((name for name in names if any(is_current(known.takes[key], shot) for key in orphans[name])), None)
-        if found is None:
-            continue
-        number = known.next_number(shot.id)
-        for key in orphans.pop(found):
-            renames[f"{shot.id}@{number}"] = key
-            number += 1
-    return renames
+def _linked(
+    manifest: Manifest, known: Lock, renamed: Mapping[str, str], *, only: frozenset[str] | None, now: float
+) -> tuple[Manifest, dict[str, list[Step]]]:
+    """The manifest with its links as far as they are known, and the steps of the shots that have links or are linked to."""
+    grouped, numbers = known.by_shot(), known.numbers()
+    shots = {shot.id: shot for shot in manifest.shots}
+    steps: dict[str, list[Step]] = {}
+    for name in manifest.linked:
+        sources = {}
+        for source in {medium.link.shot for medium in shots[name].links if medium.link}:
+            takes = grouped.get(source, {})
+            if source not in steps:
+                steps[source] = _shot_steps(manifest, shots[source], takes, known, numbers, renames=renamed, now=now)
+            actions = {step.take: step.action if _is_chosen(step, only) else _unselected(step) for step in steps[source]}
+            picked = known.picked.get(source)
+            sources[source] = Source(shot=shots[source], takes=takes, picked=picked, actions=actions, here=known.here)
+        found = chains.standing(shots[name], grouped.get(name, {}), sources)
+        shots[name] = found.shot
+        own = _shot_steps(manifest, found.shot, grouped.get(name, {}), known, numbers, renames=renamed, now=now)
+        steps[name] = [_after(step, found) for step in own]
+    return replace(manifest, shots=tuple(shots.values())), steps
 
 
-def _moved(known: Lock, renames: Mapping[str, str]) -> Lock:
-    takes = dict(known.takes)
-    here, absent = set(known.here), set(known.absent)
-    for new, old in renames.items():
-        takes[new] = takes.pop(old)
-        for keys in (here, absent):
-            if old in keys:
-                keys.add(new)
-    return replace(known, takes=takes, here=frozenset(here), absent=frozenset(absent))
+def _unselected(step: Step) -> str:
+    return "unselected" if step.action == "submit" else step.action
+
+
+def _after(step: Step, found: Standing) -> Step:
+    """A linked shot's new take comes after those it is made of, or has to wait."""
+    if step.action == "keep" and found.aside:
+        return replace(step, reason=f"{step.reason}, {found.aside}")
+    if step.action != "submit":
+        return step
+    if found.wait:
+        return replace(step, action="blocked", reason=found.wait, cost=None)
+    if found.after:
+        return replace(step, after=found.after, reason=f"{step.reason}, after {', '.join(found.after)}")
+    now = [medium.take for medium in found.shot.links if f"media.{medium.role.partition('/')[0]}" in step.changed and medium.take]
+    return replace(step, reason=f"{step.reason} (now of {', '.join(now)})") if now else step
 
 
 def _shot_steps(
-    manifest: Manifest, shot: Shot, takes: Mapping[str, Entry], known: Lock, *, renames: Mapping[str, str], now: float
+    manifest: Manifest,
+    shot: Shot,
+    takes: Mapping[str, Entry],
+    known: Lock,
+    numbers: Mapping[str, int],
+    *,
+    renames: Mapping[str, str],
+    now: float,
 ) -> list[Step]:
-    """Current takes each get their step; then new ones until there are as many as the shot wants."""
+    """Current takes each get their step; then new ones until there are as many as the shot wants.
+
+    `numbers` are the highest take numbers so far.
+    """
     provider = manifest.provider(shot)
-    current = {key: entry for key, entry in takes.items() if is_current(entry, shot)}
+    current = {key: entry for key, entry in takes.items() if entry.is_open or is_current(entry, shot)}
     seeds = {entry.seed for entry in current.values()}
     kept = sum(1 for entry in current.values() if entry.state != "failed")
     steps = []
     for key, entry in current.items():
-        step = _base(shot, provider, key, seed=entry.seed)
+        seed = _next_seed(shot, seeds) if entry.is_open and entry.seed is None else entry.seed
+        seeds.add(seed)
+        step = _base(shot, provider, key, seed=seed)
         holder = manifest.catalog.providers.get(entry.provider or "", provider)
-        action, reason = _known_step(entry, key, known, holder, shot.model, manifest.attempts, now)
+        action, reason = fate.of(entry, key, known, holder, shot.model, manifest.attempts, now)
         if action == "submit" and entry.state == "failed" and kept >= shot.takes:
             continue  # no longer wanted: trying it again would pay for nothing
         kept += action == "submit"
@@ -147,26 +171,27 @@ def _shot_steps(
         reason = f"was {was}" if was and action == "keep" else f"{reason} (was {was})" if was else reason
         steps.append(_settled(replace(step, action=action, reason=reason, was=was), entry, known))
     missing = shot.takes - len(current)
-    number = known.next_number(shot.id) if missing > 0 else 0
-    latest = next(reversed([*takes.values()]), None)
+    number = 1 + numbers.get(shot.id, 0)
+    latest = next((entry for entry in reversed([*takes.values()]) if not entry.is_open), None)
     changed = changes(latest, shot) if latest else ()
     for _ in range(missing):
         key = f"{shot.id}@{number}"
         seed = _next_seed(shot, seeds)
         seeds.add(seed)
-        reason = (
-            "new take"
-            if current
-            else f"changed: {', '.join(changed)}"
-            if changed
-            else "only the studio has it"
-            if latest
-            else "new"
-        )
-        reason += f" ({shot.model.id} has no {', '.join(shot.dropped)})" if shot.dropped else ""
-        steps.append(_settled(replace(_base(shot, provider, key, seed=seed), reason=reason, changed=changed), None, known))
+        old = f"changed: {', '.join(changed)}" if changed else "only the studio has it" if latest else "new"
+        reason = ("new take" if current else old) + _asides(shot, provider)
+        steps.append(_settled(_base(shot, provider, key, seed=seed, reason=reason, changed=changed), None, known))
         number += 1
     return steps
+
+
+def _asides(shot: Shot, provider: Provider) -> str:
+    """What was dropped; and the seconds of a video that is put in and billed too, which are no part of the length shown."""
+    dropped = f" ({shot.model.id} has no {', '.join(shot.dropped)})" if shot.dropped else ""
+    seconds = None if provider.free else tariff.billed_seconds(shot)
+    if seconds is None or seconds == shot.seconds:
+        return dropped
+    return f"{dropped} ({'' if shot.model.about['bills'] == 'input and output' else 'up to '}{seconds:g} s billed)"
 
 
 def _next_seed(shot: Shot, used: set[int | None]) -> int | None:
@@ -179,12 +204,12 @@ def _next_seed(shot: Shot, used: set[int | None]) -> int | None:
     return seed
 
 
-def _base(shot: Shot, provider: Provider, key: str, *, seed: int | None) -> Step:
+def _base(shot: Shot, provider: Provider, key: str, *, seed: int | None, reason: str = "", changed: tuple[str, ...] = ()) -> Step:
     return Step(
         take=key,
         shot=shot.id,
         action="submit",
-        reason="",
+        reason=reason,
         provider=shot.provider,
         model=shot.model_name,
         output=shot.output,
@@ -193,6 +218,7 @@ def _base(shot: Shot, provider: Provider, key: str, *, seed: int | None) -> Step
         seconds=shot.seconds,
         cost=tariff.expected(shot, provider),
         fingerprint=shot.fingerprint,
+        changed=changed,
     )
 
 
@@ -207,68 +233,23 @@ def _settled(step: Step, entry: Entry | None, known: Lock) -> Step:
     return step if step.action == "submit" else replace(step, cost=None)
 
 
-def _known_step(
-    entry: Entry, key: str, known: Lock, provider: Provider, model: Model, attempts: int, now: float
-) -> tuple[Action, str]:
-    task = entry.attempt.task_id if entry.attempt else None
-    error = entry.error
-    match entry.state:
-        case "wanted":
-            return "submit", "asked for"
-        case "intended":
-            return "answer", "sent, but no reply was seen: it may have been paid for"
-        case "submitted":
-            return "watch", f"task {task} is under way"
-        case "rendered":
-            return "fetch", f"task {task} is rendered"
-        case "saved" if key in known.here:
-            return "keep", "saved"
-        case "saved":
-            return _gone(entry, key, known, provider, now)
-        case "failed" if error.get("refused"):
-            return "submit", f"refused for the moment: {error.get('code')}"
-        case "failed" if error.get("retryable") and entry.counted < attempts:
-            return "submit", f"failed, may be tried again: {error.get('code')}"
-        case "failed":
-            ours = explain.hint(error, model)
-            return "answer", f"failed: {error.get('code')}: {error.get('message')}{f' ({ours})' if ours else ''}"
-        case "canceled":
-            return "answer", "canceled"
-        case "lost":
-            return "answer", "paid for, but the provider no longer has it"
-
-
-def _gone(entry: Entry, key: str, known: Lock, provider: Provider, now: float) -> tuple[Action, str]:
-    """Saved once, and the file is not here: the provider may still have it."""
-    ended = entry.attempt.ended_at if entry.attempt else None
-    if key in known.absent:
-        return "absent", "saved elsewhere; the provider no longer has it"
-    if ended is None or entry.attempt is None or entry.attempt.task_id is None or (now and now - epoch(ended) > provider.lives):
-        return "absent", "saved elsewhere; too old to be fetched again"
-    return "fetch", "saved, but its file is not here"
-
-
-def _left(manifest: Manifest, take: str, entry: Entry, *, outdated: bool) -> Step:
-    """A take under way that no current shot asks for: still watched and fetched, since it is paid for."""
+def _left(manifest: Manifest, take: str, entry: Entry, own: Shot | None) -> Step:
+    """A take under way that no current shot asks for (`own` is its shot as it now stands): still watched, since it is paid for."""
     action, reason = {
         "submitted": ("watch", "under way"),
         "rendered": ("fetch", "rendered"),
         "intended": ("answer", "sent, but no reply was seen: it may have been paid for"),
     }[entry.state]
     shot = locks.shot_of(take)
-    output = f"renders/{manifest.name}/{shot}.mp4"
     return Step(
         take=take,
         shot=shot,
         action=action,  # type: ignore[arg-type]
-        reason=f"{reason} ({'outdated' if outdated else 'its shot left the manifest'})",
+        reason=f"{reason} ({'outdated' if own else 'its shot left the manifest'})",
         provider=entry.provider or "",
         model=entry.model or "",
-        output=next((one.output for one in manifest.shots if one.id == shot), output),
-        path=next(
-            (one.take_path(locks.number_of(take)) for one in manifest.shots if one.id == shot),
-            f"renders/{manifest.name}/takes/{take}.mp4",
-        ),
+        output=own.output if own else f"renders/{manifest.name}/{shot}.mp4",
+        path=own.take_path(locks.number_of(take)) if own else f"renders/{manifest.name}/takes/{take}.mp4",
         seed=entry.seed,
         fingerprint=entry.fingerprint,
     )

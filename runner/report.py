@@ -10,9 +10,9 @@ from runner import lock as locks
 from runner import locktext, money
 from runner.budget import committed
 from runner.clock import epoch, stamp
-from runner.lock import Entry, Lock
-from runner.plan import Plan, is_current
-from runner.shots import Shot
+from runner.lock import Lock
+from runner.plan import Plan
+from runner.shots import is_current
 
 _ASKING = {"failed", "canceled", "lost", "intended"}
 
@@ -65,7 +65,7 @@ def _shown(key: str, known: Lock, plan: Plan | None, shots: dict[str, Any]) -> d
     return {
         **locktext.entry_json(entry),
         "in_doubt": entry.state == "intended",
-        "current": None if plan is None else bool(shot and is_current(entry, shot)),
+        "current": None if plan is None else bool(shot and (entry.is_open or is_current(entry, shot))),
         "picked": known.picked.get(locks.shot_of(key)) == key,
         "orphaned": None if plan is None else shot is None,
     }
@@ -91,16 +91,3 @@ def _code(known: Lock, plan: Plan | None) -> int:
     if plan.doing("answer", "blocked"):
         return 1
     return 75 if plan.doing("submit", "watch", "fetch") else 0
-
-
-def shown_take(shot: Shot, takes: Mapping[str, Entry], picked: str | None) -> str | None:
-    """The take that `output` shows: the picked one, else the newest current one that is saved.
-
-    A studio render never takes the place of another provider's.
-    """
-    saved = {key: entry for key, entry in takes.items() if entry.state == "saved" and entry.render}
-    if picked in saved:
-        return picked
-    current = [key for key, entry in saved.items() if is_current(entry, shot)]
-    real = [key for key in current if saved[key].provider != "studio"]
-    return next(reversed(real or current), None)

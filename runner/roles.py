@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from runner import judge
-from runner.assets import Medium, Shelf
+from runner.assets import Link, Medium, Shelf
 from runner.catalog import Model
 from runner.judge import Fault
 from runner.stack import Stack
@@ -98,7 +98,7 @@ class Cast:
         elif item.value is None:
             self.shape.setdefault("references", []).append({})
             self._note("E106", 'a reference is one of "image", "video" and "audio", with or without a "voice"', *item.path)
-        elif not isinstance(item.value, str):
+        elif not isinstance(item.value, (str, Mapping)):
             self._note("E103", f"{item.role} must be a path or URL, not {judge.shown(item.value)}", *item.path)
         elif item.role == "references":
             self._refer(item, rule)
@@ -106,10 +106,11 @@ class Cast:
             self._note("E307", f"{item.role} is given twice", *item.path)
         else:
             self.shape[item.role] = ""
-            self._open(item.role, item.value, rule.get("x-media", {}), item.path)
+            self._bring(item.role, item.value, rule.get("x-media", {}), item.path)
 
     def _refer(self, item: Item, rule: Mapping[str, Any]) -> None:
-        text = str(self.stack.expanded(item.value, *item.path))
+        is_link = isinstance(item.value, Mapping)
+        text = item.value if is_link else str(self.stack.expanded(item.value, *item.path))
         kinds: Mapping[str, Any] = rule["x-items"]
         kind: Any = item.kind or (next(iter(kinds)) if len(kinds) == 1 else self.shelf.kind(text))
         if isinstance(kind, Fault) or kind is None:
@@ -125,11 +126,14 @@ class Cast:
         role = f"references/{len(others)}"
         others.append({kind: "", **({"voice": ""} if item.voice is not None else {})})
         if kind in kinds:
-            self._open(role, text, kinds[kind].get("x-media", {}), item.path)
+            self._bring(role, text, kinds[kind].get("x-media", {}), item.path)
         if item.voice is not None and "x-voice" in rule:
-            self._open(f"{role}/voice", item.voice, rule["x-voice"].get("x-media", {}), item.voice_path)
+            self._bring(f"{role}/voice", item.voice, rule["x-voice"].get("x-media", {}), item.voice_path)
 
-    def _open(self, role: str, value: str, limits: Mapping[str, Any], path: _Path) -> None:
+    def _bring(self, role: str, value: Any, limits: Mapping[str, Any], path: _Path) -> None:
+        if isinstance(value, Mapping):
+            self._link(role, value, limits, path)
+            return
         text = str(self.stack.expanded(value, *path))
         medium, wrong = self.shelf.medium(role, text, limits)
         for fault in wrong:
@@ -137,6 +141,25 @@ class Cast:
         if medium:
             self.media.append(medium)
             self.paths[role] = path
+
+    def _link(self, role: str, value: Mapping[str, Any], limits: Mapping[str, Any], path: _Path) -> None:
+        """Another shot's render: a frame of it where a picture is wanted, the last one unless said, else all of it."""
+        kind, frame = limits.get("kind"), value.get("frame")
+        name = role.partition("/")[0]
+        if kind not in {"image", "video"}:
+            self._note("E414", f"{name} takes {kind}, another shot's render is a video", *path)
+            return
+        if kind == "video" and frame is not None:
+            hint = "leave frame out: the whole render goes there"
+            self._note("E414", f"{name} takes a video, not a frame of one", *path, "frame", of_key=True, hint=hint)
+            return
+        shot = str(self.stack.expanded(value["shot"], *path, "shot"))
+        at: Any = float(frame) if isinstance(frame, (int, float)) else frame or "last"
+        link = Link(shot=shot, frame=None if kind == "video" else at, take=value.get("take"))
+        self.media.append(
+            Medium(role=role, form="render", value=str(link), identity=str(link), kind=kind, link=link, rule=limits)
+        )
+        self.paths[role] = path
 
     def check(self, wired: Mapping[str, Any], ratio: str | None) -> None:
         """What only shows with the parameters: seconds together, sound longer than the video, a picture of another shape."""
@@ -151,6 +174,9 @@ class Cast:
             if medium.rule.get("cut_to") == "duration" and seconds and isinstance(duration, int) and seconds > duration > 0:
                 message = f'"{medium.value}" lasts {seconds:.2f} s, the service cuts it at the duration, {duration} s'
                 self._note("W407", message, *self.paths[medium.role])
+            if medium.rule.get("part_of") == "duration" and seconds and isinstance(duration, int) and duration <= seconds:
+                message = f"the {duration} s of the duration count the clip, which lasts {seconds:g} s: nothing new is made"
+                self._note("W410", message, *self.paths[medium.role], hint="a longer duration makes what is beyond the clip")
             if medium.role == "first_frame" and ratio:
                 self._compare(medium, ratio)
 

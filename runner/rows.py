@@ -19,6 +19,8 @@ from runner.stack import Columns, Notes
 from runner.templates import TemplateError
 
 MOST_COMBINATIONS = 1_000_000
+_NONE = Columns()
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
 _KEY = re.compile(r"\b(?:sk|st)-[A-Za-z0-9][A-Za-z0-9_-]{15,}")
 
 
@@ -92,10 +94,21 @@ def _included(file: Path, notes: Notes) -> Source | None:
 
 def tell_secrets(text: Source, notes: Notes) -> None:
     """Note every text of a file that looks like a key, wherever it stands."""
+    if not _has_secret(text.data):
+        return
     for path, value, of_key in _strings(text.data, ()):
         if found := _KEY.search(value):
             fault = replace(_secret(found[0]), path=path, of_key=of_key)
             notes.add(fault, spot(text, fault), path[:-1] if of_key else path)
+
+
+def _has_secret(value: Any) -> bool:
+    """Whether there is any, found without asking where: almost no file has one, and paths take time."""
+    if isinstance(value, str):
+        return "-" in value and _KEY.search(value) is not None
+    if isinstance(value, dict):
+        return any(map(_has_secret, value)) or any(map(_has_secret, value.values()))
+    return isinstance(value, list) and any(map(_has_secret, value))
 
 
 def _secret(found: str) -> Fault:
@@ -155,7 +168,7 @@ def rows(part: Part, profile: Layer | None, notes: Notes, shelf: Shelf, skipped:
 def _spread(own: Layer, notes: Notes, shelf: Shelf) -> Iterator[Columns]:
     shot = own.data
     if "each" not in shot and "matrix" not in shot:
-        yield Columns()
+        yield _NONE
         return
     tabled = list(_table(own, notes, shelf)) if "each" in shot else [Columns()]
     for columns in tabled:
@@ -232,6 +245,14 @@ def _scene(part: Part, own: Layer, columns: Columns, notes: Notes) -> tuple[Laye
 def _map(data: Any, key: str) -> Map:
     found = data.get(key) if isinstance(data, Map) else None
     return found if isinstance(found, Map) else Map()
+
+
+def ids(part: Part, numbers: Iterable[int]) -> Iterator[str]:
+    """The ids of some of a part's shots as patterns: `*` stands for what a variable would be."""
+    for number in numbers:
+        shot = part.text.data["shots"][number]
+        if isinstance(shot, Map) and isinstance(shot.get("id"), str):
+            yield _VARIABLE.sub("*", shot["id"])
 
 
 def pointers(problems: Sequence[Problem], file: str) -> frozenset[int]:

@@ -10,19 +10,21 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import anyio
 
-from runner import fetching, media, paying, reconcile, rollcall, watching
+from runner import fetching, media, paying, reconcile, rollcall, supply, watching
 from runner.answers import Status
+from runner.assets import Medium
 from runner.errors import CallsheetError, Refused, TakeError
 from runner.lock import Entry
 from runner.lockfile import FOLD_EVERY
-from runner.plan import Step, is_current
-from runner.shots import Shot
+from runner.plan import Step
+from runner.shots import Shot, is_current
+from runner.turns import Turns
 from runner.work import GRACE, Account, Work
 
 _AHEAD = 4  # takes that make their media ready before there is a slot for them
@@ -55,7 +57,7 @@ async def carry_out(work: Work, *, signals: bool = False) -> Outcome:
     if work.fault:
         raise work.fault
     known = work.ledger.lock.by_shot()
-    for shot in work.manifest.shots:
+    for shot in work.shots.values():
         if not caught and shot.id in known:
             _show(work, shot, known[shot.id])
     return Outcome(signal=caught[0] if caught else None)
@@ -90,9 +92,12 @@ async def _listen(work: Work, scope: anyio.CancelScope, caught: list[int], *, ta
 
 async def _fold_now_and_then(work: Work) -> None:
     """The lock follows the journal at a distance; what must not be lost is in the journal already."""
+    pause = FOLD_EVERY
     while True:
-        await anyio.sleep(FOLD_EVERY)
+        await anyio.sleep(pause)
+        began = anyio.current_time()
         work.ledger.fold()
+        pause = max(FOLD_EVERY, 99 * (anyio.current_time() - began))  # a lock of very many takes is one part in a hundred too
 
 
 def _take_over(work: Work) -> None:
@@ -131,6 +136,7 @@ class _Road:
 
     def __init__(self, work: Work) -> None:
         self.work = work
+        self.turns = Turns(work.plan.doing("submit") if work.options.submit else ())
         self._failed = False
 
     async def all(self, start: Callable[..., object]) -> None:
@@ -150,9 +156,7 @@ class _Road:
         if work.options.submit:
             ahead = {name: anyio.Semaphore(account.slots.limit + _AHEAD) for name, account in work.accounts.items()}
             for name, account in work.accounts.items():
-                start(
-                    self._feed, [step for step in work.plan.doing("submit") if step.provider == name], account, ahead[name], start
-                )
+                start(self._feed, name, account, ahead[name], start)
 
     def _urgency(self, step: Step) -> tuple[bool, str]:
         attempt = self.work.entry(step.take).attempt
@@ -161,13 +165,15 @@ class _Road:
     def _account(self, step: Step) -> Account:
         return self.work.accounts[step.provider]
 
-    async def _feed(self, steps: list[Step], account: Account, ahead: anyio.Semaphore, start: Callable[..., object]) -> None:
-        """Start takes in order, only as many as slots and a few ahead: a hundred thousand wait as plain steps."""
-        for step in steps:
+    async def _feed(self, name: str, account: Account, ahead: anyio.Semaphore, start: Callable[..., object]) -> None:
+        """Start takes by their turns, only as many as slots and a few ahead: a hundred thousand wait as plain steps."""
+        while True:
             await ahead.acquire()
-            if account.closed or self.work.stopping or (self._failed and self.work.options.fail_fast):
+            step = await self.turns.next(name)
+            if step is None or account.closed or self.work.stopping or (self._failed and self.work.options.fail_fast):
                 ahead.release()
-                break
+                self.turns.close(name, step)
+                return
             start(self._guarded, self._render, step, ahead)
 
     async def _guarded(self, road: Callable[..., Awaitable[None]], step: Step, *rest: object) -> None:
@@ -182,6 +188,9 @@ class _Road:
             _tell(self.work, step.take, error)
         except Exception as error:  # noqa: BLE001 - our own bug in one take must not cancel the others; told at the end
             self.work.fault = self.work.fault or error
+        entry = self.work.ledger.lock.takes.get(step.take)
+        for other, reason in self.turns.ended(step.take, entry.state if entry else None):
+            self.work.tell("blocked", take=other.take, reason=reason)
 
     async def _settle(self, account: Account, takes: list[str], doubts: list[anyio.Event], start: Callable[..., object]) -> None:
         """Takes in doubt first: the provider's list may know them. Equal submits wait for that."""
@@ -207,6 +216,7 @@ class _Road:
             await fetching.bring(self.work, account, step, None)
             return
         try:
+            first = max(first, watching.patience(self.work, account, step.take))
             end, status = await watching.watch(self.work, account, step.take, first=first)
         finally:
             account.slots.release()
@@ -215,47 +225,53 @@ class _Road:
 
     async def _render(self, step: Step, ahead: anyio.Semaphore | None) -> None:
         """A take from its media to its file, tried again where that is free and can help."""
-        work, account, shot = self.work, self._account(step), self.work.shots[step.shot]
+        work, account = self.work, self._account(step)
         try:
-            status = await self._held(step, shot, account, await self._media(shot, account))
+            step, shot = supply.known(work, step)
+            if supply.is_made(work, step, shot):
+                work.tell("waiting", take=step.take, reason="not needed: there is a take of the very same render")
+                return
+            status = await self._held(step, shot, account, await supply.files(work, shot))
         finally:
             if ahead:
                 ahead.release()
         if status:
             await fetching.bring(work, account, step, status)
 
-    async def _held(self, step: Step, shot: Shot, account: Account, urls: dict[str, str]) -> Status | None:
+    async def _held(self, step: Step, shot: Shot, account: Account, sent: Sequence[Medium]) -> Status | None:
         """What needs a slot: submitted and watched, again while the failure is free and can be helped."""
         work, renewed = self.work, False
+        urls = await self._urls(sent, shot, account)
         while True:
             await work.settled(step, shot)
-            async with _slot(account):
+            async with _slot(account, self.turns.below(step.take)):
                 if account.closed:
                     return None
                 end, status = "over", None
                 async with work.equal(step, shot):
                     task_id = await paying.pay(work, account, step, shot, urls)
                 if task_id is not None:
-                    end, status = await watching.watch(work, account, step.take, first=account.client.provider.pace("first"))
+                    first = max(account.client.provider.pace("first"), watching.patience(work, account, step.take))
+                    end, status = await watching.watch(work, account, step.take, first=first)
             if end == "rendered":
                 return status
-            if end == "over" and not renewed and self._are_dead(step, shot, account):
-                urls, renewed = await self._media(shot, account), True
+            if end == "over" and not renewed and self._are_dead(step, shot, account, sent):
+                urls, renewed = await self._urls(sent, shot, account), True
                 continue
             self._failed = self._failed or end == "over"
             if end == "waiting" or task_id is None or not self._may_retry(step):
                 return None
 
-    async def _media(self, shot: Shot, account: Account) -> dict[str, str]:
+    async def _urls(self, sent: Sequence[Medium], shot: Shot, account: Account) -> dict[str, str]:
         """What the request says for each medium, by its written value."""
-        return {medium.value: await account.uploads.url(medium, shot.model_name) for medium in shot.media}
+        return {medium.value: await account.uploads.url(medium, shot.model_name) for medium in sent}
 
-    def _are_dead(self, step: Step, shot: Shot, account: Account) -> bool:
+    def _are_dead(self, step: Step, shot: Shot, account: Account, sent: Sequence[Medium]) -> bool:
         """Whether the take failed, unbilled, because its uploaded media could no longer be read: then they go up again."""
         entry = self.work.entry(step.take)
         if entry.state != "failed" or entry.error.get("billed") or self.work.stopping or not self._is_wanted(step):
             return False
-        return account.uploads.forget(shot.media, shot.model_name, str(entry.error.get("code")))
+        return account.uploads.forget(sent, shot.model_name, str(entry.error.get("code")))
 
     def _never_arrived(self, step: Step) -> bool:
         return bool(self.work.entry(step.take).error.get("refused")) and self.work.options.submit and self._is_wanted(step)
@@ -272,8 +288,8 @@ class _Road:
 
 
 @asynccontextmanager
-async def _slot(account: Account) -> AsyncIterator[None]:
-    await account.slots.acquire()
+async def _slot(account: Account, below: int) -> AsyncIterator[None]:
+    await account.slots.acquire(below)
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from typing import Any
 from runner.assets import Medium
 from runner.catalog import Catalog, Model, Provider
 from runner.errors import Place, Problem
+from runner.lock import Entry
 
+_QUOTED = json.encoder.encode_basestring
+_WORDS = {True: "true", False: "false", None: "null"}
 FINGERPRINT = 1  # the rule by which fingerprints are made; older ones are compared by their own
 
 
@@ -24,6 +27,7 @@ class Shot:
 
     `parameters` is what the author wrote and the model has; `wired` the same in the model's own terms
     (resolution and ratio turned into size). `output` is relative to the manifest's folder, with `/`.
+    `fingerprint` is None while a render that it is linked to is not known.
     """
 
     id: str
@@ -41,7 +45,7 @@ class Shot:
     takes: int
     output: str
     dropped: tuple[str, ...]
-    fingerprint: str
+    fingerprint: str | None
 
     @property
     def seed(self) -> int | None:
@@ -63,8 +67,7 @@ class Shot:
     def _length_of(self, role: str) -> float | None:
         """Seconds of the medium that the video follows; None for one that is not here."""
         most = float(self.model.about.get("length_most", "inf"))
-        lengths = (medium.probe.seconds for medium in self.media if medium.role == role and medium.probe)
-        found = next(lengths, None)
+        found = next((medium.seconds for medium in self.media if medium.role == role), None)
         return None if found is None else min(found, most)
 
     @property
@@ -90,6 +93,30 @@ class Shot:
             kept["unchecked"] = dict(self.unchecked)
         return kept
 
+    @property
+    def links(self) -> tuple[Medium, ...]:
+        """The media that are other shots' renders."""
+        return tuple(medium for medium in self.media if medium.link)
+
+    def with_media(self, media: tuple[Medium, ...]) -> Shot:
+        """The same shot, its links better known."""
+        return replace(
+            self,
+            media=media,
+            fingerprint=fingerprint(
+                model=self.model.id,
+                prompt=self.prompt,
+                negative_prompt=self.negative_prompt,
+                media=media,
+                parameters=self.parameters,
+                unchecked=self.unchecked,
+            ),
+        )
+
+    def with_open_links(self) -> Shot:
+        """The same shot as it is before any of its links' renders is known."""
+        return self.with_media(tuple(replace(one, identity=one.value) if one.link else one for one in self.media))
+
     def take_path(self, number: int) -> str:
         folder, _, _ = self.output.rpartition("/")
         return f"{folder}/takes/{self.id}@{number}.mp4" if folder else f"takes/{self.id}@{number}.mp4"
@@ -97,7 +124,7 @@ class Shot:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """A manifest without errors; `problems` are its warnings."""
+    """A manifest without errors; `problems` are its warnings. `linked` are the shots with links, each after those it needs."""
 
     path: Path
     name: str
@@ -110,6 +137,7 @@ class Manifest:
     in_flight: int | None
     attempts: int
     provider_defaulted: bool
+    linked: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -153,29 +181,68 @@ def fingerprint(
     media: tuple[Medium, ...],
     parameters: Mapping[str, Any],
     unchecked: Mapping[str, Any],
-) -> str:
-    """What makes a shot what it is, `1:sha256:…`, over what the author wrote and nothing else."""
+) -> str | None:
+    """What makes a shot what it is, `1:sha256:…`, over what the author wrote and nothing else; None for an open link."""
+    if any(medium.is_open for medium in media):
+        return None
     written = {
-        "model": model,
-        "prompt": prompt,
-        "negative_prompt": negative_prompt,
         "media": identities(media),
-        "parameters": _plain(parameters),
-        "unchecked": _plain(unchecked),
+        "model": model,
+        "negative_prompt": negative_prompt,
+        "parameters": parameters,
+        "prompt": prompt,
+        "unchecked": unchecked,
     }
-    text = json.dumps(
-        {key: value for key, value in written.items() if value}, ensure_ascii=False, sort_keys=True, separators=(",", ":")
-    )
+    text = _said({key: value for key, value in written.items() if value})
     return f"{FINGERPRINT}:sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def _plain(value: Any) -> Any:
-    """5.0 and 5 are one number to every provider, so they are one to the fingerprint."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+def is_current(entry: Entry, shot: Shot) -> bool:
+    """Made from the shot as it is now written. A studio render never satisfies another provider.
+
+    A take in doubt, or bound by a person, whose source was not known here has no fingerprint: there the wording decides.
+    """
+    if entry.provider == "studio" and shot.provider != "studio":
+        return False
+    if entry.fingerprint is None:
+        return bool(shot.links and entry.attempts) and entry.request == shot.with_open_links().request()
+    return entry.fingerprint == shot.fingerprint
+
+
+def shown_take(shot: Shot, takes: Mapping[str, Entry], picked: str | None) -> str | None:
+    """The take that `output` shows: the picked one, else the newest current one that is saved.
+
+    A studio render never takes the place of another provider's.
+    """
+    saved = {key: entry for key, entry in takes.items() if entry.state == "saved" and entry.render}
+    return picked if picked in saved else next(reversed(choice(shot, saved)), None)
+
+
+def choice(shot: Shot, saved: Mapping[str, Entry]) -> list[str]:
+    """Those of a shot's saved takes that could be shown where none is picked."""
+    current = [key for key, entry in saved.items() if is_current(entry, shot)]
+    return [key for key in current if saved[key].provider != "studio"] or current
+
+
+def _said(value: Any) -> str:
+    """As `json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))` says it, in half the time.
+
+    But for one thing: 5.0 and 5 are one number to every provider, so they are one to the fingerprint.
+    """
+    kind = type(value)
+    if kind is str:
+        return _QUOTED(value)
+    if kind is int:
+        return repr(value)
+    if kind is bool or value is None:
+        return _WORDS[value]
+    if isinstance(value, float):
+        return repr(int(value) if value.is_integer() else value)
+    if isinstance(value, (dict, Mapping)):
+        return f"{{{','.join([f'{_QUOTED(key)}:{_said(value[key])}' for key in sorted(value)])}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join([_said(item) for item in value])}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def size_of(model: Model, resolution: str | None, ratio: str | None) -> str | None:

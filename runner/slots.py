@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+import heapq
+from itertools import count
 
 import anyio
 
@@ -10,7 +11,7 @@ _STEPS = 4  # submits
 
 
 class Slots:
-    """A counter with a queue, first come first served.
+    """A counter with a queue: of those who wait, what the most takes come after goes first, else who came first.
 
     What is already under way takes its place even above the limit (`seize`); new submits wait until there is room.
     The limit is halved when the provider says that there are too many (`narrow`), and found again step by step, one
@@ -22,35 +23,39 @@ class Slots:
         self.limit = limit
         self._taken = 0
         self.used = 0
-        self._waiting: deque[anyio.Event] = deque()
+        self._waiting: list[tuple[int, int, anyio.Event]] = []
+        self._come = count()
 
     def seize(self) -> None:
         self.used += 1
 
-    async def acquire(self) -> None:
+    async def acquire(self, below: int = 0) -> None:
+        """`below` is how many takes come one after the other once this one is saved."""
         if self.used < self.limit and not self._waiting:
             self.used += 1
             return
         turn = anyio.Event()
-        self._waiting.append(turn)
+        place = (-below, next(self._come), turn)
+        heapq.heappush(self._waiting, place)
         try:
             await turn.wait()
         except BaseException:
             if turn.is_set():
                 self.release()
             else:
-                self._waiting.remove(turn)
+                self._waiting.remove(place)
+                heapq.heapify(self._waiting)
             raise
 
     def release(self) -> None:
-        """Give the place back; it goes to the one who has waited longest."""
+        """Give the place back."""
         self.used -= 1
         self._admit()
 
     def _admit(self) -> None:
         while self._waiting and self.used < self.limit:
             self.used += 1
-            self._waiting.popleft().set()
+            heapq.heappop(self._waiting)[2].set()
 
     def narrow(self) -> None:
         """Fewer at once from now on: half of those there are, and always one."""

@@ -47,30 +47,58 @@ class Columns:
         return bool(self.row and self.row.texts and name in self.row.values and name not in (self.matrix or ()))
 
 
+def _is_too_long(text: str) -> bool:
+    return len(text) * 4 > MOST_TEXT and len(text.encode()) > MOST_TEXT  # a character has at most four bytes
+
+
 class Broken(Exception):
     """The shot has been told of; nothing more can be said about it."""
+
+
+class Outer:
+    """What all layers but the innermost come to: found once for the many shots that have the same ones."""
+
+    def __init__(self, rows: Sequence[Layer], variables: Sequence[Map]) -> None:
+        self.layers = rows  # kept alive as long as this is, which is found again by their identity
+        self.written = variables
+        self.data = layers.merged(rows)
+        self.variables: dict[str, Any] = {}
+        for said in (*variables, *(layer.data.get("vars") or {} for layer in rows)):
+            self.variables.update(said)
+        self.is_plain = not any(isinstance(value, str) and "$" in value for value in self.variables.values())
+        # Of several layers the innermost one's prompt counts, as everywhere; one that asks for `${prompt}` wraps the shot's.
+        said = [layer for layer in rows if "prompt" in layer.data]
+        self.prompt = said[-1] if said and said[-1].data["prompt"] is not None else None
+        text = self.prompt.data["prompt"] if self.prompt else None
+        self.wraps = isinstance(text, str) and "prompt" in templates.names(text)
 
 
 class Stack:
     """The layers of one shot, the outermost first, and the variables that they give."""
 
     def __init__(
-        self, rows: Sequence[Layer], *, notes: Notes, shelf: Shelf, variables: Sequence[Map], columns: Columns | None = None
+        self,
+        rows: Sequence[Layer],
+        *,
+        notes: Notes,
+        shelf: Shelf,
+        variables: Sequence[Map],
+        columns: Columns | None = None,
+        outer: Outer | None = None,
     ) -> None:
         self.layers = rows
         self.own = rows[-1]
         self.id = str(self.own.data.get("id"))
-        self.data = layers.merged(rows)
         self.columns = columns or Columns()
         self._notes = notes
         self._shelf = shelf
-        self._outer = variables
-        self.variables: dict[str, Any] = {}
-        for outer in variables:
-            self.variables.update(outer)
-        for layer in rows:
-            self.variables.update(layer.data.get("vars") or {})
-        self.variables.update(self.columns.values)
+        self._outer = outer or Outer(rows[:-1], variables)
+        self.data = layers.merged((self.own,), self._outer.data)
+        own = self.own.data.get("vars")
+        self._has_own = bool(own or self.columns.values)
+        self.variables = (
+            {**self._outer.variables, **(own or {}), **self.columns.values} if self._has_own else self._outer.variables
+        )
         self.id = str(self.expanded(self.id, "id"))
 
     def note(self, fault: Fault, *path: str | int, of_key: bool = False) -> None:
@@ -79,6 +107,8 @@ class Stack:
 
     def place(self, *path: str | int, of_key: bool = False) -> Place:
         """Where a value was written: in the manifest, or in the cell of the table or matrix that it is made of."""
+        if not self.columns.values and not of_key and len(path) == 1 and path[0] in self.own.data:
+            return self.own.data.place(str(path[0]))  # as nearly all are; the long way leads there too
         value: Any = layers.origin(self.layers, path).data
         for part in path:
             value = value[part] if layers.has_part(value, part) else None
@@ -89,10 +119,12 @@ class Stack:
         return layers.place(self.layers, path, of_key=of_key)
 
     def check_variables(self) -> None:
+        if self._outer.is_plain and not self._has_own:
+            return
         for name, value in self.variables.items():
-            if isinstance(value, str) and templates.names(value):
+            if isinstance(value, str) and "$" in value and templates.names(value):
                 where = next((layer for layer in reversed(self.layers) if name in (layer.data.get("vars") or {})), None)
-                outer = next((one for one in reversed(self._outer) if name in one), Map())
+                outer = next((one for one in reversed(self._outer.written) if name in one), Map())
                 place = self.columns.place(name) or (where.data["vars"].place(name) if where else outer.place(name))
                 path = (*where.path, "vars", name) if where else ("vars", name)
                 fault = Fault(code="E203", path=(), message="a variable cannot use another variable", hint="write the text out")
@@ -100,12 +132,14 @@ class Stack:
                 raise Broken
 
     def expanded(self, value: Any, *path: str | int, more: Mapping[str, Any] | None = None) -> Any:
+        if isinstance(value, (int, float)) or (isinstance(value, str) and "$" not in value and not _is_too_long(value)):
+            return value
         try:
-            expanded = templates.expand_all(value, {**self.variables, **(more or {})})
+            expanded = templates.expand_all(value, {**self.variables, **more} if more else self.variables)
         except TemplateError as error:
             self.note(Fault(code="E203", path=(), message=error.fact, hint=error.hint), *path)
             raise Broken from None
-        if isinstance(expanded, str) and len(expanded.encode()) > MOST_TEXT:
+        if isinstance(expanded, str) and _is_too_long(expanded):
             self.note(Fault(code="E105", path=(), message=f"is longer than {MOST_TEXT:,} bytes when expanded"), *path)
             raise Broken
         return expanded
@@ -116,13 +150,8 @@ class Stack:
         return None if expanded is None else str(expanded)
 
     def prompt(self) -> str | None:
-        """The shot's own prompt, wrapped by the default one where that asks for `${prompt}`; else the default one.
-
-        Of several outer layers the innermost one's prompt counts, as everywhere.
-        """
-        said = [layer for layer in self.layers[:-1] if "prompt" in layer.data]
-        outer = said[-1] if said and said[-1].data["prompt"] is not None else None
-        wraps = outer is not None and isinstance(outer.data["prompt"], str) and "prompt" in templates.names(outer.data["prompt"])
+        """The shot's own prompt, wrapped by the default one where that asks for `${prompt}`; else the default one."""
+        outer, wraps = self._outer.prompt, self._outer.wraps
         own = self.own.data.get("prompt")
         if "prompt" not in self.own.data:
             return None if outer is None or wraps else self._written(outer.data["prompt"], outer)
@@ -138,12 +167,13 @@ class Stack:
 
     def _within(self, value: str, layer: Layer, more: Mapping[str, Any]) -> Any:
         try:
-            expanded = templates.expand(value, {**self.variables, **more})
+            variables = {**self.variables, **more} if more else self.variables
+            expanded = templates.expand(value, variables) if "$" in value else value
         except TemplateError as error:
             fault = Fault(code="E203", path=(), message=error.fact, hint=error.hint)
             self._notes.add(fault, layer.data.place("prompt"), (*layer.path, "prompt"), self.id)
             raise Broken from None
-        if len(str(expanded).encode()) > MOST_TEXT:
+        if _is_too_long(str(expanded)):
             self.note(Fault(code="E105", path=(), message=f"is longer than {MOST_TEXT:,} bytes when expanded"), "prompt")
             raise Broken
         return expanded

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from runner import money
-from runner.catalog import Model, Price, Provider
+from runner.catalog import Model, Provider
 from runner.lock import Entry
 from runner.money import Money
 from runner.shots import Shot
@@ -26,12 +27,13 @@ def expected(shot: Shot, provider: Provider) -> Money | None:
     most = (
         ", if the clip is billed too" if shot.model.about["bills"] == "output, perhaps input" and seconds != shot.seconds else ""
     )
-    basis = f"{_said(listed, per_second)} × {seconds:g} s{most}"  # noqa: RUF001 - the sign that people write
-    return Money(micros=money.times(per_second, seconds), currency=listed.currency, basis=basis)
+    return _cost(per_second, listed.currency, f"{listed.date}{'' if listed.verified else ', unverified'}", seconds, most)
 
 
-def _said(listed: Price, per_second: str) -> str:
-    return f"{per_second} {listed.currency} a second, {listed.date}{'' if listed.verified else ', unverified'}"
+@lru_cache(maxsize=1024)
+def _cost(per_second: str, currency: str, source: str, seconds: float, most: str) -> Money:
+    basis = f"{per_second} {currency} a second, {source} × {seconds:g} s{most}"  # noqa: RUF001 - the sign that people write
+    return Money(micros=money.times(per_second, seconds), currency=currency, basis=basis)
 
 
 def billed_seconds(shot: Shot) -> float | None:
@@ -41,9 +43,9 @@ def billed_seconds(shot: Shot) -> float | None:
     total = shot.seconds
     for medium in shot.media:
         if medium.role.partition("/")[0] in shot.model.about.get("billed_roles", ()) and medium.kind == "video":
-            if medium.probe is None or medium.probe.seconds is None:
-                return None  # a link is never fetched, so its length is not known
-            total += medium.probe.seconds
+            if medium.seconds is None:
+                return None
+            total += medium.seconds
     return total
 
 

@@ -21,10 +21,15 @@ class TemplateError(Exception):
 
 def expand(text: str, variables: Mapping[str, Any]) -> Any:
     """`${name}` once, `$$` a dollar. A text that is nothing but `${name}` keeps the variable's type."""
-    whole = _TOKEN.fullmatch(text)
+    whole = _TOKEN.fullmatch(text) if text.startswith("$") else None
     if whole and whole[1] is not None:
         return _value(whole, variables)
-    return _TOKEN.sub(lambda found: "$" if found[1] is None else _text(_value(found, variables)), text)
+
+    def written(found: re.Match[str]) -> str:
+        value = "$" if found[1] is None else _value(found, variables)
+        return value if isinstance(value, str) else _text(value)
+
+    return _TOKEN.sub(written, text)
 
 
 def expand_all(value: Any, variables: Mapping[str, Any]) -> Any:
@@ -40,6 +45,8 @@ def expand_all(value: Any, variables: Mapping[str, Any]) -> Any:
 
 def names(text: str) -> set[str]:
     """The variables that a text asks for."""
+    if "$" not in text:
+        return set()
     return {found[1].strip() for found in _TOKEN.finditer(text) if found[1] is not None}
 
 

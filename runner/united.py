@@ -20,8 +20,16 @@ def united(lock: Lock, journal: Lock) -> Lock:
             home = moves.get(key, key)
             entry = _at(entry, key, home) if home in homes.new else entry  # noqa: PLW2901 - the same take under its own number
             takes[home] = _joined(takes[home], entry) if home in takes else entry
-    picked = {shot: homes.of_lock.get(key, key) for shot, key in lock.picked.items()}
-    return replace(journal, takes=_apart(takes), picked={**picked, **journal.picked}, run=lock.run)
+    return replace(journal, takes=_apart(takes), picked=_picked(lock, journal, homes), run=lock.run)
+
+
+def _picked(lock: Lock, journal: Lock, homes: _Homes) -> dict[str, str]:
+    """What was paid for the journal knows best; which take is shown is a choice, and git carries it: the lock's word counts.
+
+    (`pick` writes the lock first, so that no older word of this machine's journal ever stands against a newer one.)
+    """
+    side, moves = (lock, homes.of_lock) if lock.takes else (journal, homes.of_journal)
+    return {shot_of(moves[key]) if key in moves else shot: moves.get(key, key) for shot, key in side.picked.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -152,7 +152,7 @@ class Uploads:
 
 
 def _name(medium: Medium) -> str:
-    return f"{uuid.uuid4().hex[:12]}{Path(medium.value).suffix.lower()}"
+    return f"{uuid.uuid4().hex[:12]}{Path(medium.path or medium.value).suffix.lower()}"
 
 
 def _data_uri(medium: Medium) -> str:

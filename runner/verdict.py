@@ -76,6 +76,8 @@ def _worded(model: Model, fault: Fault) -> Fault:
 
 def _tell_unchecked(stack: Stack, model: Model, unchecked: Mapping[str, Any]) -> None:
     """What is unchecked may not name what the schema knows; the rest is let through with a warning."""
+    if not unchecked:
+        return
     parts = (model.schema["properties"], model.parameters, model.roles)
     known = {tuple(str(rule["x-to"]).split("/")[1:3]) for part in parts for rule in part.values() if "x-to" in rule}
     for part, fields in unchecked.items():
@@ -84,6 +86,5 @@ def _tell_unchecked(stack: Stack, model: Model, unchecked: Mapping[str, Any]) ->
                 message = f'"{name}" is known to {model.id}; write it in its own place'
                 hint = "unchecked is for what the schema does not know"
                 stack.note(Fault(code="E106", path=(), message=message, hint=hint), "unchecked", part, name, of_key=True)
-    if unchecked:
-        message = "what is unchecked is sent as it stands; nothing vouches for it or its price"
-        stack.note(Fault(code="W103", path=(), message=message), "unchecked", of_key=True)
+    message = "what is unchecked is sent as it stands; nothing vouches for it or its price"
+    stack.note(Fault(code="W103", path=(), message=message), "unchecked", of_key=True)

@@ -13,11 +13,16 @@ from runner.catalog import Provider, is_loopback
 from runner.client import jittered
 from runner.clock import epoch
 from runner.errors import ProviderError, Unreachable
+from runner.learned import tier
 from runner.lock import Entry
 from runner.work import Account, Work
 
 End = Literal["rendered", "over", "waiting"]
 LONGEST = 300.0  # seconds; no server's Retry-After stops a run for longer at a time
+_EARLY = 0.1  # the share of such tasks that had ended when the first query is due
+_AHEAD = 0.9  # of that time: what ends sooner than it used to is noticed, and learned from
+_ENOUGH = 5  # tasks that must have ended before anything is learned from them
+_MOST = 20  # rounds of queries; what was learned never holds the first one back for longer
 _DENIALS = 3  # queries in a row that the key is not let in
 
 
@@ -76,6 +81,21 @@ async def watch(work: Work, account: Account, take: str, *, first: float) -> tup
             return "waiting", None
 
 
+def patience(work: Work, account: Account, take: str) -> float:
+    """Seconds from now until a task's end is likely enough to ask for the first time; 0 where nothing is known of its kind."""
+    entry = work.entry(take)
+    attempt = entry.attempt
+    if attempt is None or attempt.submitted_at is None:
+        return 0.0
+    size = tier(entry.request.get("parameters", {}))
+    early = work.durations.expect(entry.provider, entry.model, size, attempt.seconds, _EARLY, least=_ENOUGH)
+    if early is None:
+        return 0.0
+    return max(
+        0.0, min(_AHEAD * early, _MOST * account.roll.every) - (work.now() + account.client.ahead - epoch(attempt.submitted_at))
+    )
+
+
 def _tell_word(work: Work, take: str, attempt: str, status: Status) -> None:
     work.tell("status", take=take, attempt=attempt, word=status.word)
     if status.kind is None:
@@ -124,6 +144,8 @@ def rendered(work: Work, provider: Provider, take: str, status: Status) -> None:
         cost=cost.said() if cost else None,
     )
     work.tell("rendered", take=take, attempt=entry.attempt.id)
+    if work.entry(take).attempt:
+        work.durations.learn(work.entry(take))
 
 
 def ended(work: Work, provider: Provider, take: str, kind: Literal["failed", "canceled"], status: Status) -> None:

@@ -14,10 +14,11 @@ from typing import Any
 import anyio
 
 from runner import explain
-from runner.budget import Caps, check, committed
+from runner.budget import Caps, Tally, check
 from runner.client import Client
 from runner.clock import stamp
 from runner.errors import Refused
+from runner.learned import Durations
 from runner.lock import Entry
 from runner.lockfile import Ledger
 from runner.plan import Plan, Step
@@ -80,7 +81,9 @@ class Work:
 
     def __post_init__(self) -> None:
         self.shots = {shot.id: shot for shot in self.manifest.shots}
-        self.before = committed(self.ledger.lock)
+        self.tally = Tally()
+        self.before = self.tally.of(self.ledger.lock)
+        self.durations = Durations.of(self.ledger.lock.takes.values())
 
     @property
     def folder(self) -> Path:
@@ -150,10 +153,10 @@ class Work:
 
     def check_caps(self, step: Step) -> None:
         """The last look before money is spent: over the lock by the manifest's budget, for this run by its own caps."""
-        known = committed(self.ledger.lock)
         cost, seconds = [step.cost], [step.seconds]
         if step.cost is not None and step.cost.basis == "free":
             return
+        known = self.tally.of(self.ledger.lock)
         check(Caps.of(self.manifest.budget), known, cost=cost, seconds=seconds, what="the budget")
         run = type(known)(
             spent={name: known.of(name) - self.before.of(name) for name in {*known.spent, *known.under_way, *known.in_doubt}},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import runner
-from runner import gates, providers, reconcile
+from runner import catalog, gates, providers, reconcile
 from runner import lock as locks
 from runner.budget import committed
 from runner.catalog import is_loopback
@@ -191,7 +191,7 @@ def test_a_manifest_cannot_make_a_price_cheaper(tmp_path):
 
 
 def test_the_key_goes_to_own_hosts_loopback_and_what_the_user_trusts_only():
-    known = runner.manifests.catalogue.load().providers["qwencloud"]
+    known = catalog.load().providers["qwencloud"]
 
     def at(url):
         from dataclasses import replace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import anyio
@@ -26,18 +27,19 @@ REFUSED = {"code": "InvalidParameter", "message": "size is not supported"}
 def film(tmp_path):
     """A storyboard of `shots` shots for qwencloud, each of whose prompts begins with its id."""
 
-    def make(shots, *, extra=""):
-        rows = "\n".join(f"  - {{id: s{number}, prompt: s{number} at dusk}}" for number in range(shots))
-        path = tmp_path / "film.callsheet.yaml"
-        path.write_text(
-            f"callsheet: 1\nprovider: qwencloud\n{extra}\ndefaults: {{model: wan2.7-t2v, parameters: {{resolution: 720P, duration: 2}}}}\nshots:\n{rows}\n"
-        )
-        return runner.read(path, environ={})
-
-    return make
+    return functools.partial(storyboard, tmp_path)
 
 
-def run(manifest, service, *, slots=3, caps=None, submit=True, clock=None, fail_fast=False, listen=None):
+def storyboard(folder, shots, *, extra="", provider="qwencloud", takes=1):
+    """A manifest of so many shots, each of whose prompts begins with its id."""
+    rows = "\n".join(f"  - {{id: s{number}, prompt: s{number} at dusk}}" for number in range(shots))
+    defaults = f"{{model: wan2.7-t2v, takes: {takes}, parameters: {{resolution: 720P, duration: 2}}}}"
+    path = folder / "film.callsheet.yaml"
+    path.write_text(f"callsheet: 1\nprovider: {provider}\n{extra}\ndefaults: {defaults}\nshots:\n{rows}\n")
+    return runner.read(path, environ={})
+
+
+def run(manifest, service, *, slots=3, provider="qwencloud", caps=None, submit=True, clock=None, fail_fast=False, listen=None):
     """Carry the plan out on trio's virtual clock; the events, the lock after it, and the seconds it took."""
     events, took = [], []
 
@@ -53,7 +55,7 @@ def run(manifest, service, *, slots=3, caps=None, submit=True, clock=None, fail_
                 manifest=manifest,
                 plan=plan,
                 ledger=ledger,
-                accounts={"qwencloud": account},
+                accounts={provider: account},
                 options=Options(submit=submit, run_caps=caps or Caps(), fail_fast=fail_fast),
                 on_event=listen or events.append,
                 now=ledger.now,

@@ -413,7 +413,7 @@ def test_every_field_says_where_it_goes(model):
 
 
 def test_every_medium_has_limits(model):
-    known = {"kind", "formats", "alpha", "side", "safe_side", "ratio", "seconds", "least_fps", "bytes", "cut_to"}
+    known = {"kind", "formats", "alpha", "side", "safe_side", "ratio", "seconds", "least_fps", "bytes", "cut_to", "part_of"}
     for role, limits in _media(model):
         assert limits.keys() <= known | {"accepts", "unsure"}, role
         kind = limits["kind"]
@@ -461,7 +461,11 @@ LIMITS = [
     ("wan2.6-r2v*", "references.image", {**PHOTO, **WEB, "side": [240, 8000], "bytes": 20 * MB, "unsure": ["data"]}),
     ("wan2.6-r2v*", "references.video", {**FILM, **WEB, "seconds": [1, 30], "bytes": 100 * MB}),
     ("wan2.7-i2v", "*_frame", {**PHOTO, **WIDE, **ANY}),
-    ("wan2.7-i2v", "first_clip", {**FILM, **WIDE, **WEB, "side": [240, 4096], "seconds": [2, 10], "bytes": 100 * MB}),
+    (
+        "wan2.7-i2v",
+        "first_clip",
+        {**FILM, **WIDE, **WEB, "side": [240, 4096], "seconds": [2, 10], "bytes": 100 * MB, "part_of": "duration"},
+    ),
     ("wan2.7-r2v", "first_frame", {**PHOTO, **WIDE, **ANY}),
     ("wan2.7-r2v", "references.image", {**PHOTO, **WIDE, **ANY}),
     ("wan2.7-r2v", "references.video", {**FILM, **WIDE, **WEB, "side": [240, 4096], "seconds": [1, 30], "bytes": 100 * MB}),

@@ -7,6 +7,7 @@ import copy
 import gc
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from runner import source
 from runner.errors import ManifestError, Place
-from runner.source import Map, Seq, text
+from runner.source import Map, Seq, quick, text
 from runner.source.build import DEEPEST
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 needs_libyaml = pytest.mark.skipif(text.CParser is None, reason="compares libyaml with Python")
 
 
-@pytest.fixture(params=["libyaml", "python"])
+@pytest.fixture(params=["quickly", "libyaml", "python"])
 def parse(request):
     pure = request.param == "python"
     if not pure and text.CParser is None:
@@ -34,7 +35,7 @@ def parse(request):
 
     def parsed(written):
         data = written if isinstance(written, bytes) else written.encode()
-        return source._parsed(data, file="f.yaml", pure=pure)
+        return source._parsed(data, file="f.yaml", pure=pure, quickly=request.param == "quickly")
 
     return parsed
 
@@ -708,6 +709,7 @@ class TestProperties:
     @example('a: "\\ud800"')
     def test_both_parsers_agree(self, written):
         assert _outcome(written, pure=True) == _outcome(written, pure=False)
+        assert _outcome(written, pure=False) == _outcome(written, pure=False, quickly=True)
 
     @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
     def test_nothing_but_our_own_errors_leaves(self, data):
@@ -724,9 +726,9 @@ def _problems(data, *, pure):
     return ()
 
 
-def _outcome(written, *, pure):
+def _outcome(written, *, pure, quickly=False):
     try:
-        found = source._parsed(written.encode(), file="f", pure=pure)
+        found = source._parsed(written.encode(), file="f", pure=pure, quickly=quickly)
     except ManifestError as error:
         return error.problems
     return _placed(found.data, found.place([]))
@@ -738,3 +740,100 @@ def _placed(data, place):
     if isinstance(data, Seq):
         return [place, *(_placed(item, data.place(number)) for number, item in enumerate(data))]
     return data, type(data), place
+
+
+VALUES = [
+    "a", "a b", "16:9", "12", "-5", "- 5", "1.5", ".5", "true", "null", "~", "", "a: b", "a:", "a #b", "a#b", "a # c", "# c", "${x} and ${y}",
+    '"q"', '"q: #"', '"a\\n"', '"a" b', "'s'", "'it''s'", "'s' # c", "http://a.example/b?c=d#e", "é 长 😀", "\xa0x", "a:\xa0b", "a \xa0", "x\x85", "[a, b]",
+    "[a, 16:9, 1]", "[]", "{}", "{a: 1, b: x y}", "{a: [1, {b: c}], d: '}'}", '{a: "x, y"}', "{a: }", "{a: b: c}", "[a b,c]", "[a, ]", "{a b: c}", "[a: b]",
+    "[a] # c", "{a: b} x", "[a, 'b'", "&x a", "*x", "!t a", "|", ">", "@a", "%a", "`a", ", a", "? a", "=", "+1", "/a/b", "$a", "<<", "a\t", "...", "---",
+]  # fmt: skip
+KEYS = ["id", "a", "b", "no", "null", "true", "a-b", "_", "1", '"q"', "a b", "<<", "k" * 99, "k" * 101]
+LINE = st.one_of(
+    *[
+        st.tuples(
+            st.sampled_from([0, 0, 2, 2, 4, 4, 6, 1, 3]).map(" ".__mul__),
+            st.sampled_from(["", "", "", "- ", "-", "-  ", "- - "]),
+            st.sampled_from(KEYS[:4]).map("{}:".format) | st.sampled_from(KEYS).map("{}:".format) | st.just(""),
+            st.sampled_from([" ", " ", "  ", ""]),
+            st.sampled_from(VALUES) | st.just(""),
+            st.sampled_from(["", "", "", " ", " # c"]),
+        ).map("".join)
+    ]
+    * 5,
+    st.sampled_from(["", "  ", "# c", "    # c", "#", "---", "..."]),
+)
+# Lines as manifests have them, of which few are refused.
+CALM = st.tuples(
+    st.sampled_from(
+        [
+            ("", "a"),
+            ("", "b"),
+            ("  ", "a"),
+            ("  ", "b"),
+            ("  - ", "a"),
+            ("- ", "a"),
+            ("    ", "b"),
+            ("    ", "c"),
+            ("      ", "d"),
+        ]
+    ),
+    st.sampled_from(["", " 1", " x y", ' "q # q"', " [a, 16:9]", " {a: {b: c}, d: e}", "  # c", " '' # c"]),
+).map(lambda parts: f"{parts[0][0]}{parts[0][1]}:{parts[1]}")
+
+
+class TestReadQuickly:
+    """Whatever the line by line reader takes is what libyaml reads, value by value and place by place."""
+
+    @needs_libyaml
+    @settings(max_examples=1500, deadline=None, derandomize=True, database=None)
+    @given(st.lists(LINE, min_size=1, max_size=6) | st.lists(CALM, min_size=1, max_size=8), st.sampled_from(["\n", "", "\n\n"]))
+    @example(["a:", "- 1", "- b: c", "  d:", "  - e", "f: g"], "\n")
+    @example(["a:", "  - b:", "      c: d", "    e:", "    - f"], "")
+    @example(["a: b", "  c"], "\n")
+    @example(["a:", "", "# c", "  b: c"], "\n")
+    @example(["  a: b"], "\n")
+    @example(["a: b", " c: d"], "\n")
+    @example(["a:", "  b: c", " d: e"], "\n")
+    @example(["a: b", "- c"], "\n")
+    @example(["- a"], "\n")
+    def test_lines(self, lines, end):
+        self.agree("\n".join(lines) + end)
+
+    def agree(self, written):
+        found = quick.read(written, "f")
+        if found is not None:
+            ours = source.Source(file="f", data=found)
+            assert _placed(found, ours.place([])) == _outcome(written, pure=False)
+        return found is not None
+
+    @needs_libyaml
+    def test_files_of_ours_with_a_character_more_or_less(self):
+        chance = random.Random(1)
+        taken = 0
+        for path in sorted(path for folder in ("manifests", "tests", "schemas") for path in (ROOT / folder).rglob("*.yaml")):
+            try:
+                written = text.decoded(path.read_bytes())
+            except text.Unreadable:
+                continue
+            taken += self.agree(written)
+            for _ in range(20):
+                at = chance.randrange(len(written) + 1)
+                self.agree(written[:at] + chance.choice(" :#-\n'\"{}[],a&") + written[at:])
+                self.agree(written[:at] + written[at + 1 :])
+        assert taken > 20
+
+    @pytest.mark.parametrize(
+        "line", ["{} : b", "k: {}: b", 'k: "{}', "k: [{}", "k: {{a: {}", "- {}: # :", "{}: : {}", "k: a#{}#: "]
+    )
+    @pytest.mark.parametrize("filling", ["a", ":a", "a#", " ", "a ", "[", "- "])
+    def test_a_long_line_is_looked_at_once(self, line, filling):
+        """Quadratic work over this many characters would not end before the suite's patience does."""
+        self.agree("a: b\n" + line.format(filling * 200_000, "a") + "\n")
+
+    @pytest.mark.parametrize(
+        "written",
+        ["a: 1\n", "a:\n- b: [c, {d: e}] # f\n  g: 'h'\n\n# i\nj: \"k\"", "a:\n  b:\n    - c: 16:9\n      d: ${e} f\n  g: h\n"],
+    )
+    def test_plain_manifests_are_its_own(self, written):
+        assert self.agree(written)

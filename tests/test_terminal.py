@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from runner.studio import Settings, Studio
 from tests.faults.world import billed, storyboard, tiny
 
 pty = pytest.importorskip("pty")  # Windows has none
+fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
 ROOT = Path(__file__).parent.parent
 
 
@@ -25,8 +29,18 @@ def studio(tmp_path_factory):
 
 def on_terminal(folder, *args, typed=b"", **environ):
     """Run with all three streams on a terminal; exit code and what stood on the screen."""
+    result, said = written(folder, *args, typed=typed, **environ)
+    return result, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said)
+
+
+def written(folder, *args, typed=b"", columns=100, at=None, **environ):
+    """The same with everything that was written to the terminal; `at` is called once with the process and a text is there."""
     ours, theirs = pty.openpty()
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "COLUMNS": "100", **environ}
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **environ}
+    for name in ("CI", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
+        if name not in environ:
+            env.pop(name, None)
     child = subprocess.Popen(
         [sys.executable, "-m", "runner", *args], cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=env
     )
@@ -37,10 +51,13 @@ def on_terminal(folder, *args, typed=b"", **environ):
     try:
         while chunk := os.read(ours, 65536):
             said += chunk
+            if at and at[0] in said:
+                at[1](child, ours)
+                at = None
     except OSError:  # Linux says EIO when the other end is closed
         pass
     os.close(ours)
-    return child.wait(30), re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.decode())
+    return child.wait(30), said.decode()
 
 
 def test_the_live_view_ends_tidily(studio, tmp_path):
@@ -49,6 +66,147 @@ def test_the_live_view_ends_tidily(studio, tmp_path):
     assert code == 0, said
     assert "3 saved" in said
     assert "bug" not in said
+
+
+def many(folder, studio, count):
+    folder.mkdir()
+    shots = "\n".join(f"  - {{id: s{number:04}, prompt: Boat {number}}}" for number in range(count))
+    limits = "{submits_per_second: 1000, queries_per_second: 1000, in_flight: 50}"
+    poll = "{first: 0.05, every: 0.05}"
+    head = f'providers: {{studio: {{base_url: "{studio.base_url}", poll: {poll}, limits: {limits}}}}}\n'
+    head += "defaults: {model: wan2.7-t2v, parameters: {resolution: 720P, duration: 2}}\n"
+    (folder / "many.callsheet.yaml").write_text(f"callsheet: 1\n{head}shots:\n{shots}\n")
+    return folder
+
+
+def is_tidy(said):
+    """The cursor is there, and no colour is left on."""
+    return said.rfind("\x1b[?25h") >= said.rfind("\x1b[?25l") and said.rfind("\x1b[0m") >= max(
+        said.rfind(f"\x1b[{code}m") for code in ("1", "2", "36", "31")
+    )
+
+
+def test_the_live_view_is_drawn_four_times_a_second_whatever_happens(tmp_path):
+    with Studio(Settings(folder=tmp_path / "studio", render=tiny, in_flight=50)) as studio:
+        folder = many(tmp_path / "film", studio, 150)
+        began = time.monotonic()
+        code, said = written(folder, "run")
+        took = time.monotonic() - began
+    assert code == 0, said
+    assert is_tidy(said)
+    pictures = said.count(" so far")
+    assert 2 <= pictures <= 4 * took + 6, (pictures, took)
+    assert "s0007@1   saved" not in said, "of so many only the totals are told"
+    assert "… and" in said
+    assert "under way" in said
+    assert "150 saved" in said.splitlines()[-2]
+
+
+def test_the_live_view_fits_a_narrow_terminal(tmp_path):
+    with Studio(Settings(folder=tmp_path / "studio", render=tiny, seconds=1.5)) as studio:
+        folder = storyboard(tmp_path / "film", url=studio.base_url, tag="narrow").parent
+        code, said = on_terminal(folder, "run", columns=24)
+    assert code == 0, said
+    pictures = [line.rpartition("\r")[2] for line in said.splitlines() if " so far" in line or "of 3 saved" in line]
+    assert pictures
+    assert all(len(line) < 24 for line in pictures), pictures
+    assert any(line.endswith("…") for line in pictures), "a line is cut, not broken"
+
+
+@pytest.mark.parametrize("environ", [{"CI": "true"}, {"TERM": "dumb"}], ids=lambda environ: next(iter(environ)))
+def test_no_live_view_where_nobody_looks_or_the_cursor_cannot_move(studio, tmp_path, environ):
+    folder = storyboard(tmp_path / "film", url=studio.base_url, tag=f"plain-{next(iter(environ))}").parent
+    code, said = written(folder, "run", **environ)
+    assert code == 0, said
+    assert not re.search(r"\x1b\[\d*[ABCDHJK]|\x1b\[\?", said)
+    assert "s020@1    submitted  task " in said
+
+
+def test_no_color_is_respected_in_the_live_view(studio, tmp_path):
+    folder = storyboard(tmp_path / "film", url=studio.base_url, tag="grey").parent
+    code, said = written(folder, "run", NO_COLOR="1")
+    assert code == 0, said
+    assert "saved" in said
+    assert not re.search(r"\x1b\[(?:\d+;)*(?:3\d|4\d|9\d)m", said)
+
+
+def test_force_color_makes_no_terminal_of_a_pipe(studio, tmp_path):
+    folder = storyboard(tmp_path / "film", url=studio.base_url, tag="forced").parent
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "FORCE_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", "run"], cwd=folder, capture_output=True, text=True, env=env, check=True
+    )
+    assert "\x1b[?" not in done.stderr
+    assert not re.search(r"\x1b\[\d*[ABCDHJK]", done.stderr)
+    assert "s020@1    saved" in done.stderr
+
+
+def test_colors_go_by_the_terminal_unless_the_environment_says_otherwise(studio, tmp_path):
+    folder = storyboard(tmp_path / "film", url=studio.base_url, tag="colors").parent
+    red = "\x1b[31m\x1b[1merror"
+
+    def piped(*args, **environ):
+        env = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
+        done = subprocess.run([sys.executable, "-m", "runner", *args], cwd=folder, capture_output=True, text=True, env=env)  # noqa: PLW1510 - fails
+        return done.stdout + done.stderr
+
+    assert "\x1b[33msubmit" in written(folder, "plan")[1]
+    assert "\x1b[3" not in written(folder, "plan", NO_COLOR="1")[1]
+    assert "\x1b[" not in piped("plan")
+    assert "\x1b[33msubmit" in piped("plan", FORCE_COLOR="1")
+    (folder / "small.callsheet.yaml").write_text("callsheet: 1\n")
+    assert red in written(folder, "plan")[1]
+    assert "\x1b[3" not in written(folder, "plan", NO_COLOR="1")[1]
+    assert red in piped("plan", FORCE_COLOR="1")
+
+
+def test_ctrl_c_leaves_the_terminal_as_it_was(tmp_path):
+    with Studio(Settings(folder=tmp_path / "studio", render=tiny, seconds=30)) as studio:
+        folder = storyboard(tmp_path / "film", url=studio.base_url, tag="stopped").parent
+        code, said = written(folder, "run", at=(b"2 under way", lambda child, _: child.send_signal(signal.SIGINT)))
+        assert code == 130, said
+        assert is_tidy(said)
+        assert "stopped; whatever was sent is written down" in said
+        code, said = written(folder, "run", at=(b"2 under way, 1 to go", lambda child, _: child.kill()))
+        assert code == -signal.SIGKILL
+        assert said.rfind("\x1b[?25h") >= said.rfind("\x1b[?25l"), "the cursor is there even then"
+
+
+def test_a_terminal_that_is_made_narrower_is_drawn_anew(tmp_path):
+    def narrow(_, terminal):
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 30, 0, 0))
+
+    with Studio(Settings(folder=tmp_path / "studio", render=tiny, seconds=1.5)) as studio:
+        folder = storyboard(tmp_path / "film", url=studio.base_url, tag="resized").parent
+        code, said = written(folder, "run", at=(b"2 under way", narrow))
+    assert code == 0, said
+    after = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said).split("2 under way", 1)[1]
+    assert all(len(line.rpartition("\r")[2]) < 30 for line in after.splitlines() if " so far" in line)
+    assert is_tidy(said)
+
+
+def test_a_pick_that_outdates_takes_is_asked_for(tmp_path):
+    with Studio(Settings(folder=tmp_path / "studio")) as studio:
+        folder = tmp_path / "film"
+        folder.mkdir()
+        (folder / "chain.callsheet.yaml").write_text(
+            f'callsheet: 1\nproviders: {{studio: {{base_url: "{studio.base_url}", poll: {{first: 0.1, every: 0.1}}}}}}\n'
+            "defaults: {model: wan2.2-t2v-plus, parameters: {resolution: 480P, ratio: '16:9'}}\nshots:\n"
+            "  - {id: s010, prompt: Dusk, takes: 2}\n"
+            "  - {id: s020, model: wan2.2-i2v-plus, prompt: Dawn, parameters: {ratio: null}, media: {first_frame: {shot: s010}}}\n"
+        )
+        assert on_terminal(folder, "run")[0] == 1
+        code, said = on_terminal(folder, "pick", "s010@1")
+        assert (code, "?" in said) == (0, False), "nothing becomes outdated, nothing is asked"
+        assert on_terminal(folder, "run")[0] == 0
+        code, said = on_terminal(folder, "pick", "s010@2", typed=b"n\n")
+        assert code == 3, said
+        assert "outdated by this: s020@1, made from another render" in said
+        assert "the next run would submit s020@2: 1 to submit (5 s of video, free)." in said
+        assert "Pick, and let 1 take become outdated?" in said
+        assert on_terminal(folder, "pick", "s010@2", typed=b"y\n")[0] == 0
+        code, said = on_terminal(folder, "pick", "s010@1", "--yes")
+        assert (code, "current again: s020@1" in said) == (0, True)
 
 
 def test_paid_submits_are_asked_for_and_a_no_sends_nothing(studio, tmp_path):
@@ -77,8 +235,12 @@ def test_no_spend_refuses_before_anything_is_asked(studio, tmp_path):
         "check",
         "plan",
         "run",
+        "preview",
         "collect",
         "status",
+        "why",
+        "retake",
+        "pick",
         "adopt",
         "again",
         "reconcile",

@@ -15,7 +15,8 @@ from runner.errors import Refused, UsageError
 from runner.lock import Entry, Lock, shot_of
 from runner.outputs.data import plan_json
 from runner.outputs.text import few, totals
-from runner.plan import Plan, Step, is_current
+from runner.plan import Plan, Step
+from runner.shots import is_current
 
 _STATES = {"failed": "failed", "lost": "lost", "canceled": "canceled", "in-doubt": "intended"}
 _FEW = 5

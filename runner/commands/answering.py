@@ -43,5 +43,5 @@ def step_of(plan: Plan, take: str) -> Step | None:
 
 def spoken(verb: str, manifest: Manifest, rest: str) -> str:
     """A command line that can be copied; with the manifest's profile, where there is one."""
-    profile = f" --profile {shlex.quote(manifest.profile)}" if manifest.profile else ""
-    return f"callsheet {verb} {shlex.quote(str(manifest.path))} {rest}{profile}".rstrip()
+    profile = f"--profile {shlex.quote(manifest.profile)}" if manifest.profile else ""
+    return " ".join(part for part in ("callsheet", verb, shlex.quote(str(manifest.path)), rest, profile) if part)

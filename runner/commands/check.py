@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-import runner
 from runner.commands import options
 from runner.errors import ManifestError, Problem, UsageError
 from runner.outputs.annotations import github_lines, sarif
@@ -44,7 +43,7 @@ def command(manifests: Sequence[Path], form: str | None, strict: bool, as_json: 
     checked = 0
     for path in manifests or [options.find(None)]:
         try:
-            manifest = runner.read(path, environ=options.environ(env_file), **how)
+            manifest = options.watched(path, environ=options.environ(env_file), **how)
             problems += manifest.problems
             checked += len(manifest.shots)
         except ManifestError as error:

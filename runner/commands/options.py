@@ -9,17 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 import runner
 from runner.errors import ManifestError, UsageError
-from runner.lock import Lock
 from runner.outputs.text import few, problem_lines
-from runner.plan import Plan
 from runner.secrecy import learn
-from runner.shots import Manifest
+
+if TYPE_CHECKING:
+    from runner.lock import Lock
+    from runner.plan import Plan
+    from runner.shots import Manifest
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -137,6 +139,16 @@ def environ(env_file: Path | None) -> Mapping[str, str]:
     return {**said, **os.environ}
 
 
+def watched(path: Path, **how: Any) -> Manifest:
+    """Read a manifest; where a terminal waits for it longer than a second it sees how far that is."""
+    from runner.outputs.reading import shown
+    from runner.reading import Seen
+
+    seen = Seen()
+    with shown(seen, path.name):
+        return runner.read(path, seen=seen, **how)
+
+
 def read(
     manifest: Path | None,
     *,
@@ -147,7 +159,7 @@ def read(
     told: bool = True,
 ) -> Manifest:
     """Read the manifest; its warnings go to standard error."""
-    found = runner.read(find(manifest), profile=profile, provider=provider, allowed=allowed, environ=environ(env_file))
+    found = watched(find(manifest), profile=profile, provider=provider, allowed=allowed, environ=environ(env_file))
     if told:
         for line in problem_lines(found.problems):
             click.echo(line, err=True)

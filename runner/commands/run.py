@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from runner import money
 from runner.budget import Caps
 from runner.commands import options
 from runner.errors import CallsheetError, Refused, UsageError
-from runner.lock import Lock
+from runner.lock import Lock, shot_of
 from runner.outputs import progress
 from runner.outputs.data import plan_json, problem_json
 from runner.outputs.text import few, totals
@@ -82,7 +82,7 @@ def command(
             _announce(plan, quiet=as_json)
             _approve(plan, environ, yes=yes, capped=bool(caps), held=held)
             road = partial(runner.run, max_cost=caps, fail_fast=fail_fast, in_flight=in_flight)
-            report = told.carry_out(partial(road, plan, held, trust=trust, environ=environ, signals=True))
+            report = told.carry_out(partial(road, trust=trust, environ=environ, signals=True), plan, held)
             return told.end(report, plan)
     except CallsheetError as error:
         return told.refuse(error, read)
@@ -96,12 +96,15 @@ class _Told:
         self.seq = 0
         self.run = ""
 
-    def carry_out(self, road: Any) -> Report:
+    def carry_out(self, road: Callable[..., Any], plan: Plan, held: runner.Held) -> Report:
         import anyio  # the road to the network is loaded only now
 
-        with progress.view(quiet=self.as_json) as view:
-            listen = self._line if self.as_json else view
-            report: Report = anyio.run(partial(road, on_event=listen))
+        report: Report
+        if self.as_json:
+            report = anyio.run(partial(road, plan, held, on_event=self._line))
+        else:
+            with progress.view(plan, held.lock) as view:
+                report = anyio.run(partial(road, plan, held, on_event=view))
         return report
 
     def _line(self, event: Mapping[str, Any]) -> None:
@@ -209,6 +212,10 @@ def _approve(plan: Plan, environ: Mapping[str, str], *, yes: bool, capped: bool,
         raise Refused("not approved, nothing was sent")
 
 
+# What a state means when no run is alive any more.
+_ENDED = {"intended": "in doubt", "submitted": "under way", "rendered": "to be fetched"}
+
+
 def _summary(report: Report, plan: Plan) -> None:
     """What happened in a line or two, and what to do next."""
     counts = report.data["counts"]
@@ -217,7 +224,7 @@ def _summary(report: Report, plan: Plan) -> None:
     elif not plan.has_work:
         click.echo("nothing to do, no request was sent", err=True)
     if plan.has_work:
-        click.echo(", ".join(f"{count} {state}" for state, count in sorted(counts.items())), err=True)
+        click.echo(", ".join(f"{count} {_ENDED.get(state, state)}" for state, count in sorted(counts.items())), err=True)
     for sums in report.data["cost"]:
         click.echo(
             f"{sums['currency']}: {sums['spent']} spent, {sums['under_way']} under way, {sums['in_doubt']} in doubt", err=True
@@ -226,18 +233,31 @@ def _summary(report: Report, plan: Plan) -> None:
         click.echo(line, err=True)
 
 
+def _outshone(takes: Sequence[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
+    """Outdated takes that are picked, each with the newest current one of its shot: nobody else says why the output stays."""
+    newest = {shot_of(one["take"]): one["take"] for one in takes if one["current"] and one["state"] == "saved"}
+    for one in takes:
+        newer = newest.get(shot_of(one["take"]))
+        if newer and one["picked"] and not one["current"]:
+            yield one["take"], newer
+
+
 def _advice(report: Report, manifest: Manifest) -> Iterable[str]:
     """The next command, where there is one."""
     path = shlex.quote(str(manifest.path))
     if asking := report.left.get("answer"):
         yield f"waiting for your answer: {few(asking)}"
         yield f"see why: callsheet status {path}; pay for a new attempt: callsheet again {path} TAKE"
-        doubtful = {one["take"] for one in report.data["takes"] if one["in_doubt"]}
-        if doubtful & set(asking):
+        doubtful = {one["take"]: one["current"] for one in report.data["takes"] if one["in_doubt"]}
+        if doubtful.keys() & set(asking):
             yield f"in doubt, perhaps paid for: callsheet reconcile {path} looks again, callsheet adopt {path} TAKE TASK_ID binds a task you found"
+        if outdated := [take for take in asking if doubtful.get(take) is False]:
+            yield f"in doubt and no longer asked for: callsheet again {path} --give-up {' '.join(outdated[:3])}"
     if absent := report.left.get("absent"):
         yield f"absent (saved once, but neither here nor with the provider any more): {few(absent)}"
-        yield f"put the files back, or pay for new ones: callsheet again {path} TAKE"
+        yield f"put the files back (callsheet collect {path} --from DIR finds them by content), or pay anew: callsheet again {path} TAKE"
+    for picked, newer in _outshone(report.data["takes"]):
+        yield f"{picked} is picked and outdated, so output does not show {newer}: callsheet pick {path} {newer}"
     if report.exit_code in {130, 143, 75}:
         until = report.data["fetch_before"]
         before = f" before {until}, when the first link dies" if until else ""

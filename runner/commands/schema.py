@@ -6,6 +6,7 @@ import click
 
 from runner import catalog
 from runner.commands import options
+from runner.outputs import editor_schema
 
 
 @click.command("schema")
@@ -14,10 +15,17 @@ from runner.commands import options
 def command(name: str, as_json: bool) -> int:  # noqa: ARG001 - it is JSON either way
     """Print a schema: manifest, lock, provider, event, report, or a model by its id.
 
+    That of the manifest is made for editors: it has every model's names, roles and parameters.
+
     \b
       callsheet schema manifest > callsheet.schema.json
       callsheet schema wan2.7-i2v
     """
-    models = catalog.load().models
-    options.say_json(models[name].schema if name in models else catalog.schema(name))
+    known = catalog.load()
+    if name in known.models:
+        options.say_json(known.models[name].schema)
+    elif name == "manifest":
+        click.echo(editor_schema.text(editor_schema.schema(known)), nl=False)
+    else:
+        options.say_json(catalog.schema(name))
     return 0

@@ -41,6 +41,8 @@ def command(manifest: Path | None, as_json: bool, **how: Any) -> int:
     if as_json:
         options.say_json(data)
     else:
-        for line in status_lines(data):
+        # Without its manifest the folder is not looked at.
+        away = {key for key, entry in known.takes.items() if entry.state == "saved" and key not in known.here} if plan else set()
+        for line in status_lines(data, away):
             click.echo(line)
     return report.exit_code

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner import money
-from runner.errors import Problem
-from runner.plan import Plan, Step
+
+if TYPE_CHECKING:
+    from runner.errors import Problem
+    from runner.plan import Plan, Step
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

@@ -96,6 +96,8 @@ def medium(rule: Mapping[str, Any]) -> str:
     if "cut_to" in rule:
         cut = rule["cut_to"]
         parts.append(f"cut silently to {'the duration' if cut == 'duration' else f'{cut:g} s'}")
+    if rule.get("part_of") == "duration":
+        parts.append("its seconds count in the duration")
     forms = [_FORMS[form] for form in rule.get("accepts", ())]
     forms += [f"{_FORMS[form]} (no source says so)" for form in rule.get("unsure", ())]
     return ", ".join(parts) + (f"; as {', '.join(forms)}" if forms else "")

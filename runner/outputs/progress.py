@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import os
 import sys
-import time
-from collections import Counter
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
 import click
 
+from runner import money
 from runner.fit import mega
+from runner.lock import Lock
+from runner.outputs.tally import Tally
+from runner.plan import Plan
 
-_SHOWN = 12  # lines of takes under way; more would only flicker
+_SHOWN = 10  # lines of takes under way; more would only flicker
+_WIDEST = 76  # columns; most terminals can then be made narrower without a line being broken
+_REDRAWN = 0.25  # seconds between two pictures of the live view
+_SAID = 30.0  # seconds between two lines of totals where there is no terminal
+_MANY = 50  # takes; beyond that only what went wrong has a line of its own
+_TROUBLE = {"failed", "lost", "in_doubt", "blocked", "error"}
 
 
 class View(Protocol):
@@ -23,13 +33,15 @@ class View(Protocol):
     def __call__(self, event: Mapping[str, Any]) -> None: ...
 
 
-def view(*, quiet: bool = False) -> View:
-    """The live view where standard error is a terminal, else plain lines."""
-    if quiet:
-        return _Lines(lambda _: None)
-    if sys.stderr.isatty():
-        return _Live()
-    return _Lines(lambda line: click.echo(line, err=True))
+def view(plan: Plan, known: Lock) -> View:
+    """The live view where standard error is a terminal that a person looks at, else plain lines."""
+    tally = Tally(plan, known)
+    return _Live(tally) if is_live(os.environ) else _Lines(tally, lambda line: click.echo(line, err=True))
+
+
+def is_live(environ: Mapping[str, str]) -> bool:
+    """A terminal that can move its cursor, and no CI's; FORCE_COLOR asks for colours, not for that."""
+    return sys.stderr.isatty() and environ.get("TERM") != "dumb" and environ.get("CI", "").lower() in {"", "0", "false"}
 
 
 def said(event: Mapping[str, Any]) -> str | None:
@@ -60,73 +72,186 @@ def said(event: Mapping[str, Any]) -> str | None:
             return None
 
 
-class _Lines:
-    """A line an event that matters."""
+def totals(tally: Tally) -> list[str]:
+    """Where the run stands: what is done and what is to come, then money and time."""
+    counts = [f"{tally.ended['saved']} of {tally.total} saved"]
+    counts += [f"{tally.under_way} under way"] if tally.under_way else []
+    counts += [f"{tally.to_go} to go"] if tally.to_go else []
+    counts += [f"{tally.ended[name]} {name.replace('_', ' ')}" for name in sorted(_TROUBLE) if tally.ended[name]]
+    sums = [
+        f"{money.amount(tally.spent[currency])} of {money.amount(micros)} {currency}"
+        for currency, micros in sorted(tally.planned.items())
+    ]
+    sums += [f"{tally.unpriced} of unknown price"] if tally.unpriced else []
+    left = tally.left() if tally.under_way or tally.to_go else None
+    times = [f"{span(tally.elapsed)} so far", *([f"about {roughly(left)} left"] if left else [])]
+    return [", ".join(counts), ", ".join([*sums, *times])]
 
-    def __init__(self, echo: Callable[[str], None]) -> None:
+
+def span(seconds: float) -> str:
+    """`0:42`, `12:05`, `3:07:00`: what a clock shows, since it runs."""
+    whole = int(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def roughly(seconds: float) -> str:
+    """`20 s`, `4 min`, `2 h 10 min`: no more exact than an estimate is."""
+    if seconds < 55:
+        return f"{max(5, 5 * math.ceil(seconds / 5))} s"
+    minutes = math.ceil(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(10 * math.ceil(minutes / 10), 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+class _Lines:
+    """A line an event that matters, and the totals now and then; with many takes only what went wrong, and the totals."""
+
+    def __init__(self, tally: Tally, echo: Callable[[str], None]) -> None:
+        self.tally = tally
         self.echo = echo
+        self._told: set[str] = set()
+        self._guard = threading.Lock()
+        self._ticker = _Ticker(_SAID, self._tick)
 
     def __enter__(self) -> Self:
+        self._ticker.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self._ticker.stop()
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        if line := said(event):
-            self.echo(line)
+        with self._guard:
+            self.tally.hear(event)
+            if is_worth_a_line(event, self.tally, self._told) and (line := said(event)):
+                self.echo(line)
+
+    def _tick(self) -> None:
+        with self._guard:
+            self._told.clear()
+            self.echo(", ".join(totals(self.tally)))
+
+
+def is_worth_a_line(event: Mapping[str, Any], tally: Tally, told: set[str]) -> bool:
+    """Troubles always; of equal reasons to wait one (`told` remembers them); the rest as long as it can be followed."""
+    name = event["event"]
+    if name == "waiting" and tally.total > _MANY:
+        is_new = event["reason"] not in told
+        told.add(event["reason"])
+        return is_new
+    return name in _TROUBLE or name == "waiting" or tally.total <= _MANY
+
+
+class _Ticker:
+    """Calls every so often, in a thread of its own: the run's own loop must not wait for a terminal."""
+
+    def __init__(self, every: float, call: Callable[[], None]) -> None:
+        self._every, self._call = every, call
+        self._ended = threading.Event()
+        self._fault: Exception | None = None
+        self._thread = threading.Thread(target=self._go, name="callsheet-progress", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join(1.0)
+        if self._fault:
+            raise self._fault
+
+    def _go(self) -> None:
+        try:
+            while not self._ended.wait(self._every):
+                self._call()
+        except OSError:
+            pass  # the terminal has gone; the run's own events meet that too
+        except Exception as error:  # noqa: BLE001 - our own bug must not end a run; it is told when the run has ended
+            self._fault = error
 
 
 class _Live:
-    """Takes under way, one a line with its state and age, above a line of totals; what ends scrolls by."""
+    """Takes under way, one a line with its state and times, above the totals; what ends scrolls by.
 
-    def __init__(self) -> None:
+    Events only change the tally; a picture is drawn four times a second, whatever happens in between.
+    """
+
+    def __init__(self, tally: Tally) -> None:
         from rich.console import Console  # rich is loaded for terminals only
         from rich.live import Live
 
-        self._console = Console(stderr=True)
-        self._under_way: dict[str, tuple[str, float]] = {}
-        self._counts: Counter[str] = Counter()
-        self._wanted = 0
-        self._live = Live(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._draw)
+        self.tally = tally
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._lines: list[str] = []
+        self._told: set[str] = set()
+        self._guard = threading.Lock()
+        self._drawn: tuple[int, list[int]] = (0, [])  # the terminal's width at the last picture, and those of its lines
+        self._ticker = _Ticker(_REDRAWN, self._tick)
 
     def __enter__(self) -> Self:
         self._live.start()
+        self._console.show_cursor(True)  # a run that is killed must not leave a terminal without one
+        self._ticker.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        try:
+            self._ticker.stop()
+            self._tick()
+        finally:
+            self._live.stop()
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        take = event.get("take")
-        match event["event"]:
-            case "plan":
-                actions = event["totals"]["actions"]
-                self._wanted = sum(actions.get(name, 0) for name in ("submit", "watch", "fetch"))
-            case "intended" | "submitted" | "rendered" if take:
-                word = {"intended": "sending", "submitted": "waiting its turn", "rendered": "fetching"}[event["event"]]
-                began = self._under_way.get(take, ("", time.monotonic()))[1]
-                self._under_way[take] = (word, began)
-            case "status" if take:
-                self._under_way[take] = (str(event["word"]).lower(), self._under_way.get(take, ("", time.monotonic()))[1])
-            case "saved" | "failed" | "lost" | "in_doubt" | "blocked" as name:
-                self._under_way.pop(str(take), None)
-                self._counts[name] += 1
-        if event["event"] != "submitted" and (line := said(event)):
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        with self._guard:
+            self.tally.hear(event)
+            if event["event"] != "submitted" and is_worth_a_line(event, self.tally, self._told) and (line := said(event)):
+                self._lines.append(line)
 
-    def _draw(self) -> Any:
-        from rich.table import Table
+    def _tick(self) -> None:
+        with self._guard:
+            lines, self._lines = self._lines, []
+            picture = self._picture()
+        self._make_room(picture.plain.split("\n"))
+        self._live.update(picture)
+        if lines:
+            self._console.print("\n".join(lines), markup=False, soft_wrap=True)  # draws the picture anew below
+        else:
+            self._live.refresh()
+
+    def _picture(self) -> Any:
         from rich.text import Text
 
-        rows = Table.grid(padding=(0, 2))
-        for take, (word, began) in list(self._under_way.items())[:_SHOWN]:
-            rows.add_row(
-                Text(take, style="bold"), Text(word, style="cyan"), Text(f"{time.monotonic() - began:.0f} s", style="dim")
+        width = min(self._console.width - 1, _WIDEST)
+        most = max(1, min(_SHOWN, self._console.height - 4))
+        rows = []
+        for running, so_far, expected in self.tally.shown(most):
+            of = f" of about {span(expected)}" if expected else ""
+            row = Text.assemble(
+                (running.take.ljust(8), "bold"), "  ", (running.word.ljust(10), "cyan"), "  ", (span(so_far) + of, "dim")
             )
-        hidden = len(self._under_way) - _SHOWN
-        if hidden > 0:
-            rows.add_row(Text(f"… and {hidden} more", style="dim"))
-        ended = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self._counts.items())
-        rows.add_row(Text(f"{self._counts['saved']} of {self._wanted}", style="bold"), Text(ended, style="dim"))
-        return rows
+            rows.append(row)
+        if self.tally.under_way > most:
+            rows.append(Text(f"… and {self.tally.under_way - most} more", style="dim"))
+        counts, times = totals(self.tally)
+        rows += [Text(counts, style="bold"), Text(times, style="dim")]
+        for row in rows:
+            row.truncate(width, overflow="ellipsis")
+        return Text("\n").join(rows)
+
+    def _make_room(self, rows: list[str]) -> None:
+        """In a terminal that was made narrower the last picture's lines are broken: it takes more rows than it was drawn on."""
+        from rich.cells import cell_len
+        from rich.control import Control
+        from rich.segment import ControlType
+
+        width = self._console.width
+        before, lengths = self._drawn
+        if width < before:
+            more = sum(max(1, math.ceil(length / width)) - 1 for length in lengths)
+            up = ((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2))
+            self._console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), *(up * more)))
+        self._drawn = (width, [cell_len(row) for row in rows])

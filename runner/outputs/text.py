@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner import money
-from runner.errors import Problem
-from runner.plan import Plan, Step
+
+if TYPE_CHECKING:
+    from runner.errors import Problem
+    from runner.plan import Plan, Step
 
 _COLORS = {
     "submit": "yellow", "watch": "cyan", "fetch": "cyan", "keep": "green", "absent": "bright_black", "answer": "red", "blocked": "red",
@@ -80,10 +82,17 @@ def _price(submits: Sequence[Step]) -> str:
     return f" ({seconds:g} s of video, {' + '.join(said) or 'free'})"
 
 
-def status_lines(data: Mapping[str, Any]) -> Iterable[str]:
-    """The report as a table, what it cost, and what to do next."""
+def status_lines(data: Mapping[str, Any], away: Container[str] = ()) -> Iterable[str]:
+    """The report as a table, what it cost, and what to do next; `away` are saved takes whose files are not here."""
     rows = [
-        [take["take"], colored(take["state"]), marks(take), take.get("model") or "-", take.get("provider") or "-", detail(take)]
+        [
+            take["take"],
+            colored(take["state"]),
+            marks(take),
+            take.get("model") or "-",
+            take.get("provider") or "-",
+            detail(take) + (" (not here)" if take["take"] in away else ""),
+        ]
         for take in data["takes"]
     ]
     yield from table(rows, ("take", "state", "", "model", "provider", ""))
@@ -108,6 +117,8 @@ def detail(take: Mapping[str, Any]) -> str:
         return "in doubt: it may have been paid for"
     if error:
         return f"{error['code']}: {error['message']}"
+    if take["state"] == "wanted":
+        return "asked for, the next run submits it"
     if take["state"] == "saved":
         remarks = take["render"].get("remarks")
         return f"{take['render']['path']}{'; but ' + ', '.join(remarks) if remarks else ''}"

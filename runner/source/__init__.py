@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ManifestError, Place, Problem
+from runner.source import quick
 from runner.source.build import Builder, TooDeep
 from runner.source.places import Map, Seq
 from runner.source.text import decoded, events
@@ -19,7 +20,7 @@ from runner.source.words import Unreadable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Map", "Seq", "Source", "parse", "read", "relative"]
+__all__ = ["Map", "Seq", "Source", "collector_off", "parse", "read", "relative"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,12 +60,15 @@ def parse(data: bytes, *, file: str) -> Source:
     return _parsed(data, file=file)
 
 
-def _parsed(data: bytes, *, file: str, pure: bool = False) -> Source:
+def _parsed(data: bytes, *, file: str, pure: bool = False, quickly: bool = True) -> Source:
     problems: list[Problem] = []
     value = None
-    with _collector_off():
+    with collector_off():
         try:
-            builder = Builder(events(decoded(data), pure=pure), file=file)
+            text = decoded(data)
+            if quickly and not pure and (plain := quick.read(text, file)) is not None:
+                return Source(file=file, data=plain)
+            builder = Builder(events(text, pure=pure), file=file)
             problems = builder.problems
             value = builder.document()
         except Unreadable as error:
@@ -77,7 +81,7 @@ def _parsed(data: bytes, *, file: str, pure: bool = False) -> Source:
 
 
 @contextmanager
-def _collector_off() -> Iterator[None]:
+def collector_off() -> Iterator[None]:
     """Nothing here is garbage before it is done, and looking for it takes half the time of a long file."""
     was_on = gc.isenabled()
     gc.disable()

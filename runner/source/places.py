@@ -8,6 +8,8 @@ from typing import Any
 
 from runner.errors import Place
 
+_FEW = 20  # keys that are sooner looked through than numbered: most shots are asked for one place
+
 
 class Map(dict[str, Any]):
     """A mapping of the text, to be read and not changed: its places are found by the order of its keys."""
@@ -31,10 +33,15 @@ class Map(dict[str, Any]):
     def _spot(self, key: str | None, offset: int) -> Place:
         if key is None or key not in self:
             return Place(self.file, self.line, self.column)
-        if self._order is None:
-            self._order = {known: 4 * number for number, known in enumerate(self)}
-        start = self._order[key] + offset
+        start = 4 * self._number(key) + offset
         return Place(self.file, self._at[start] + 1, self._at[start + 1] + 1)
+
+    def _number(self, key: str) -> int:
+        if self._order is None:
+            if len(self) <= _FEW:
+                return list(self).index(key)
+            self._order = {known: number for number, known in enumerate(self)}
+        return self._order[key]
 
 
 class Seq(list[Any]):

@@ -1,7 +1,8 @@
-"""Worker threads that take accepted tasks through their states and leave a file for each that succeeds."""
+"""Threads that take accepted tasks through their states and leave a file for each that succeeds."""
 
 from __future__ import annotations
 
+import heapq
 import os
 import threading
 import time
@@ -9,7 +10,9 @@ import uuid
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import TakeError
@@ -19,11 +22,12 @@ from runner.studio.faults import DOOMS, SMALL
 from runner.studio.rules import lack, refusal
 from runner.studio.settings import Settings
 from runner.studio.shelf import Shelf
-from runner.studio.store import Store, StoreClosed, Task
+from runner.studio.store import Move, Status, Store, StoreClosed, Task
 
 if TYPE_CHECKING:
     from runner.studio.card import Card
 
+_RENDERERS = 4
 _WAITS = 0.2  # the share of a task's time that it is PENDING at least
 _TICK = 0.1  # seconds between looks at the clock, which a test may set
 _PATIENCE = 0.5  # seconds that the end waits for renders
@@ -42,7 +46,10 @@ class Failed:
 
 
 class Lab:
-    """Runs `in_flight` tasks at a time, in the order in which they came."""
+    """Runs `in_flight` tasks at a time, in the order in which they came.
+
+    One thread has its eye on the clock, for all of them; a few render, since more would only take each other's cores.
+    """
 
     def __init__(self, settings: Settings, store: Store, shelf: Shelf) -> None:
         self.settings = settings
@@ -51,10 +58,18 @@ class Lab:
         self.dialect = dialect_of(settings.dialect)
         self.renders = settings.folder / "renders"
         self._queue: deque[str] = deque()
+        self._running = 0
+        self._easels: SimpleQueue[Task | None] = SimpleQueue()
+        self._ends: list[tuple[float, int, Move]] = []  # a heap, by when the task may end
+        self._number = count()  # what ends at the same moment ends in order
         self._change = threading.Condition()
         self._stopping = False
         self._threads = [
-            threading.Thread(target=self._work, name=f"studio-lab-{number}", daemon=True) for number in range(settings.in_flight)
+            threading.Thread(target=self._keep_time, name="studio-clock", daemon=True),
+            *(
+                threading.Thread(target=self._develop, name=f"studio-lab-{number}", daemon=True)
+                for number in range(min(settings.in_flight, _RENDERERS))
+            ),
         ]
 
     def start(self) -> None:
@@ -75,60 +90,91 @@ class Lab:
         """Take nothing up any more; a render that does not end at once is left behind and done again at the next start."""
         with self._change:
             self._stopping = True
-            self._change.notify_all()
+            self._change.notify()
+        for _ in self._threads[1:]:
+            self._easels.put(None)
         until = time.monotonic() + _PATIENCE
         for thread in self._threads:
             thread.join(timeout=max(0.0, until - time.monotonic()))
 
-    def _work(self) -> None:
-        task: Task | None = None
+    def _keep_time(self) -> None:
         while not self._stopping:
             try:
-                task = task or self._next()
-                if task:
-                    self._develop(task)
-                task = None
+                if not (self._begin() | self._end()):
+                    self._wait()
             except StoreClosed:
                 return
-            except OSError:  # the disk is full, say: the task waits until its change of state can be written
+            except OSError:  # the disk is full, say: a task waits until its change of state can be written
                 time.sleep(_TICK)
 
-    def _next(self) -> Task | None:
-        """The next task, RUNNING; waits for one, None at the end."""
+    def _wait(self) -> None:
+        """Until there is something to do, as far as anyone knows."""
         with self._change:
-            while not self._stopping:
-                wait = self._until_due()
-                if wait is not None and wait <= 0:
-                    task = self.store.run(self._queue[0])
-                    self._queue.popleft()
-                    if task:
-                        return task
-                else:
-                    self._change.wait(wait if wait is None else min(wait, _TICK))
-            return None
+            waits = [self._until_due()] if self._running < self.settings.in_flight else []
+            waits += [self._ends[0][0] - self.settings.clock()] if self._ends else []
+            known = [wait for wait in waits if wait is not None]
+            if not self._stopping and not any(wait <= 0 for wait in known):
+                self._change.wait(min([*known, _TICK]) if known else None)
 
-    def _until_due(self) -> float | None:
-        """Seconds until the head of the queue may run; None when the queue is empty."""
-        task = self.store.get(self._queue[0]) if self._queue else None
+    def _begin(self) -> bool:
+        """Let those run whose turn it is; whether there were any."""
+        due: list[str] = []
+        while self._running + len(due) < self.settings.in_flight:
+            wait = self._until_due(len(due))
+            if wait is None or wait > 0:
+                break
+            due.append(self._queue[len(due)])
+        pending = [task_id for task_id in due if self._is("PENDING", task_id)]
+        self.store.move(Move(task_id, "RUNNING") for task_id in pending)
+        for task_id in due:
+            self._queue.popleft()
+            task = self.store.get(task_id)
+            if task and task.status == "RUNNING":  # else it was canceled
+                self._running += 1
+                self._easels.put(task)
+        return bool(due)
+
+    def _end(self) -> bool:
+        """Let those end whose render is made and whose time is over; whether there were any."""
+        with self._change:
+            now = self.settings.clock()
+            over = []
+            while self._ends and self._ends[0][0] <= now:
+                over.append(heapq.heappop(self._ends))
+        try:
+            self.store.move(move for *_, move in over)
+        except OSError:
+            with self._change:
+                for each in over:
+                    heapq.heappush(self._ends, each)
+            raise
+        self._running -= len(over)
+        return bool(over)
+
+    def _is(self, status: Status, task_id: str) -> bool:
+        task = self.store.get(task_id)
+        return task is not None and task.status == status
+
+    def _until_due(self, place: int = 0) -> float | None:
+        """Seconds until a task of the queue may run; None when there is none at that place."""
+        task = self.store.get(self._queue[place]) if place < len(self._queue) else None
         return task.bill.at + _WAITS * self._lasts(task) - self.settings.clock() if task else None
 
     def _lasts(self, task: Task) -> float:
         """How long a task takes at least: ±20 %, the same for equal requests."""
         return self.settings.seconds * (0.8 + 0.4 * int(task.bill.hash[:8], 16) / 0xFFFFFFFF)
 
-    def _develop(self, task: Task) -> None:
-        outcome = self._outcome(task)
-        until = (task.running_at or 0.0) + (1 - _WAITS) * self._lasts(task)
-        with self._change:
-            while (left := until - self.settings.clock()) > 0 and not self._stopping:
-                self._change.wait(min(left, _TICK))
-            if left > 0:
-                return
-        match outcome:
-            case Made(file=file, usage=usage):
-                self.store.succeed(task.bill.task_id, file=file, usage=usage)
-            case Failed(code=code, message=message):
-                self.store.fail(task.bill.task_id, code=code, message=message)
+    def _develop(self) -> None:
+        while (task := self._easels.get()) and not self._stopping:
+            match self._outcome(task):
+                case Made(file=file, usage=usage):
+                    move = Move(task.bill.task_id, "SUCCEEDED", {"file": file, "usage": usage})
+                case Failed(code=code, message=message):
+                    move = Move(task.bill.task_id, "FAILED", {"code": code, "message": message})
+            until = (task.running_at or 0.0) + (1 - _WAITS) * self._lasts(task)
+            with self._change:
+                heapq.heappush(self._ends, (until, next(self._number), move))
+                self._change.notify()
 
     def _outcome(self, task: Task) -> Made | Failed:
         bill = task.bill

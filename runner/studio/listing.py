@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from runner.studio.replies import CHINA, row
+from runner.studio.replies import CHINA, REGION, row
 from runner.studio.store import Task
 
 _DAY = 86_400.0
 _MOST = 100
 _WORDS = ("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
-_EQUAL = {"task_id": "task_id", "model_name": "model_name", "status": "status", "region": "region", "api_key_id": "api_key_id"}
+_FIELDS: Mapping[str, Callable[[Task], str]] = {
+    "task_id": lambda task: task.bill.task_id,
+    "model_name": lambda task: task.bill.model,
+    "status": lambda task: task.status,
+    "region": lambda _: REGION,
+    "api_key_id": lambda task: task.bill.key,
+}
 
 
 class Unlistable(ValueError):
@@ -26,15 +32,16 @@ def page_of(newest_first: Iterable[Task], query: Mapping[str, str], now: float) 
     number, size = _count(query, "page_no", 1), min(_count(query, "page_size", 10), _MOST)
     if query.get("status") and query["status"] not in _WORDS:
         raise Unlistable(f"status must be one of {', '.join(_WORDS)}")
-    rows = [row(task) for task in newest_first if start <= task.bill.at < end]
-    for name, key in _EQUAL.items():
-        if query.get(name):
-            rows = [found for found in rows if found.get(key) == query[name]]
+    wanted = [(_FIELDS[name], query[name]) for name in _FIELDS if query.get(name)]
+    # Rows are made for the page only: a client may turn over the pages of thousands of tasks every few seconds.
+    found = [
+        task for task in newest_first if start <= task.bill.at < end and all(field(task) == value for field, value in wanted)
+    ]
     return {
         "request_id": str(uuid.uuid4()),
-        "data": rows[(number - 1) * size : number * size],
-        "total": len(rows),
-        "total_page": -(-len(rows) // size),
+        "data": [row(task) for task in found[(number - 1) * size : number * size]],
+        "total": len(found),
+        "total_page": -(-len(found) // size),
         "page_no": number,
         "page_size": size,
     }

@@ -1,4 +1,8 @@
-"""Tasks in a folder: every accepted submit and every change of state is a line on disk before anyone hears of it."""
+"""Tasks in a folder: every accepted submit and every change of state is a line on disk before anyone hears of it.
+
+A thousand tasks under way would wait for three thousand fsyncs, one after the other: callers that come while one is
+going on share the next.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ import json
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections import ChainMap, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,6 +61,30 @@ class StoreClosed(Exception):
     """The studio was stopped while a render was still going on; the next start renders it again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A change of state to be; `facts` are the task's fields that come with it."""
+
+    task_id: str
+    status: Status
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+_BEFORE: Mapping[Status, Status] = {"RUNNING": "PENDING", "CANCELED": "PENDING", "SUCCEEDED": "RUNNING", "FAILED": "RUNNING"}
+_Changed = tuple[Mapping[str, Any], Task]  # a line, and the task that it makes
+# Told the tasks as they will be; None where there is nothing to change.
+_Change = Callable[[Mapping[str, Task]], _Changed | None]
+
+
+@dataclass(slots=True)
+class _Order:
+    """Changes that one caller waits for."""
+
+    changes: list[_Change]
+    made: list[Task | None] | None = None
+    error: Exception | None = None
+
+
 class Store:
     """The tasks of one folder, for one process at a time (else LockHeld); methods may be called from any thread."""
 
@@ -63,6 +93,7 @@ class Store:
         self.clock = clock
         self._path = folder / _FILE
         self._change = threading.Lock()
+        self._waiting: deque[_Order] = deque()
         # Not thread-local: the thread that stops a studio need not be the one that started it.
         self._guard = FileLock(folder / "studio.lock", thread_local=False)
         self._hold(folder)
@@ -111,7 +142,8 @@ class Store:
 
     def accept(self, *, body: Mapping[str, Any], take: str, request_hash: str, key: str, doom: str | None) -> Bill:
         """Take a submit on: from its return the task exists, whatever happens to this process."""
-        with self._change:
+
+        def accepted(_: Mapping[str, Task]) -> _Changed:
             bill = Bill(
                 task_id=str(uuid.uuid4()),
                 request_id=str(uuid.uuid4()),
@@ -122,45 +154,68 @@ class Store:
                 key=key,
                 doom=doom,
             )
-            self._append({"event": "accepted", **asdict(bill)})
-            self._tasks[bill.task_id] = Task(bill=bill)
-            return bill
+            return {"event": "accepted", **asdict(bill)}, Task(bill=bill)
 
-    def run(self, task_id: str) -> Task | None:
-        """PENDING → RUNNING; a task that a killed studio had begun goes on. None when there is nothing to run."""
-        with self._change:
-            task = self._tasks[task_id]
-            if task.status == "PENDING":
-                task = self._move(task, status="RUNNING", running_at=self.clock())
-            return task if task.status == "RUNNING" else None
+        (task,) = self._commit([accepted])
+        assert task  # noqa: S101 - nothing keeps it from being accepted
+        return task.bill
 
-    def succeed(self, task_id: str, *, file: str, usage: Mapping[str, Any]) -> None:
-        with self._change:
-            self._move(self._tasks[task_id], status="SUCCEEDED", ended_at=self.clock(), file=file, usage=usage)
-
-    def fail(self, task_id: str, *, code: str, message: str) -> None:
-        with self._change:
-            self._move(self._tasks[task_id], status="FAILED", ended_at=self.clock(), code=code, message=message)
+    def move(self, moves: Iterable[Move]) -> list[Task | None]:
+        """Changes of state, written together; None for each that no longer fits: a canceled task is not run."""
+        return self._commit([partial(self._moved, move=move) for move in moves])
 
     def cancel(self, task_id: str) -> bool:
         """PENDING → CANCELED; False when the task is anything else."""
+        return task_id in self._tasks and self.move([Move(task_id, "CANCELED")]) != [None]
+
+    def _moved(self, tasks: Mapping[str, Task], *, move: Move) -> _Changed | None:
+        task = tasks[move.task_id]
+        if task.status != _BEFORE[move.status]:
+            return None
+        at = {"running_at" if move.status == "RUNNING" else "ended_at": self.clock()}
+        change = {"status": move.status, **at, **move.facts}
+        return {"event": "moved", "task_id": move.task_id, **change}, replace(task, **change)
+
+    def _commit(self, changes: list[_Change]) -> list[Task | None]:
+        """Write changes, and be done when they are on disk: whoever comes first writes and syncs for all that wait by then."""
+        order = _Order(changes)
+        self._waiting.append(order)
         with self._change:
-            task = self._tasks.get(task_id)
-            if task is None or task.status != "PENDING":
-                return False
-            self._move(task, status="CANCELED", ended_at=self.clock())
-            return True
+            if order.made is None and order.error is None:
+                self._write([self._waiting.popleft() for _ in range(len(self._waiting))])
+        if order.error is not None:
+            raise order.error
+        return order.made or []
 
-    def _move(self, task: Task, **change: Any) -> Task:
-        self._append({"event": "moved", "task_id": task.bill.task_id, **change})
-        moved = replace(task, **change)
-        self._tasks[task.bill.task_id] = moved
-        return moved
+    def _write(self, orders: Sequence[_Order]) -> None:
+        """All of them or none, in the order in which they came; each change sees what those before it have made."""
+        changed: dict[str, Task] = {}
+        lines: list[Mapping[str, Any]] = []
+        seen = ChainMap(changed, self._tasks)
+        try:
+            made = [[self._take(change(seen), changed, lines) for change in order.changes] for order in orders]
+            if lines:
+                self._append(lines)
+        except Exception as error:  # noqa: BLE001 - every caller that waits raises it
+            for order in orders:
+                order.error = error
+            return
+        self._tasks.update(changed)
+        for order, found in zip(orders, made, strict=True):
+            order.made = found
 
-    def _append(self, line: Mapping[str, Any]) -> None:
+    def _take(self, change: _Changed | None, changed: dict[str, Task], lines: list[Mapping[str, Any]]) -> Task | None:
+        if change is None:
+            return None
+        line, task = change
+        lines.append(line)
+        changed[task.bill.task_id] = task
+        return task
+
+    def _append(self, lines: Iterable[Mapping[str, Any]]) -> None:
         if not self._open:
             raise StoreClosed("the studio has been stopped")
-        data = memoryview(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        data = memoryview(b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines))
         end = os.fstat(self._fd).st_size
         try:
             while data:

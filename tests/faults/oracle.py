@@ -54,7 +54,9 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 
 def is_in_doubt(attempt: Mapping[str, Any]) -> bool:
-    return attempt.get("task_id") is None and attempt.get("error") is None
+    """Whether the provider may have accepted it without the lock's knowing its task; also where a person has given it up."""
+    error = attempt.get("error")
+    return attempt.get("task_id") is None and (error is None or error["code"] == "GivenUp")
 
 
 def in_doubt(folder: Path) -> list[str]:

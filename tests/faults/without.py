@@ -79,14 +79,14 @@ def _retry_doubt() -> None:
 
 def _resubmit_doubt() -> None:
     """A take in doubt from an earlier run is planned as a new submit."""
-    from runner import plan
+    from runner import fate
 
-    known = plan._known_step
+    known = fate.of
 
     def careless(entry: Any, *rest: Any) -> Any:
         return ("submit", "again") if entry.state == "intended" else known(entry, *rest)
 
-    plan._known_step = careless
+    fate.of = careless
 
 
 def _no_list() -> None:
@@ -194,14 +194,14 @@ def _in_place() -> None:
 
 def _paid_again() -> None:
     """A lost task is planned as a new submit."""
-    from runner import plan
+    from runner import fate
 
-    known = plan._known_step
+    known = fate.of
 
     def careless(entry: Any, *rest: Any) -> Any:
         return ("submit", "lost") if entry.state == "lost" else known(entry, *rest)
 
-    plan._known_step = careless
+    fate.of = careless
 
 
 def _unknown_is_lost() -> None:

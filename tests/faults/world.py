@@ -31,12 +31,15 @@ shots:
   - {{id: s010, prompt: "A lighthouse at dusk, {tag}", takes: 2}}
   - {{id: s020, prompt: "The keeper turns, {tag}", model: wan2.7-i2v, media: {{first_frame: keeper.png}}}}
 """
+SIDES = (320, 240)  # the smallest that may be the first frame of another shot
 TAKES = ("s010@1", "s010@2", "s020@1")
 
 
 def tiny(card, target: Path) -> None:
     """A real MP4 of a few frames: what is tested here is not how the picture looks."""
-    target.write_bytes(_film(sum(map(ord, f"{card.take}{card.prompt}{card.seed}")) % 256))
+    words = f"{card.take}{card.prompt}{card.seed}".encode()
+    # The words once more in a box that no player reads: two takes never have the same bytes, as with a real service.
+    target.write_bytes(_film(sum(words) % 256) + (8 + len(words)).to_bytes(4, "big") + b"free" + words)
 
 
 @lru_cache(maxsize=256)
@@ -44,10 +47,11 @@ def _film(shade: int) -> bytes:
     made = BytesIO()
     with av.open(made, "w", format="mp4") as out:
         stream = out.add_stream("libx264", rate=Fraction(8))
-        stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
+        stream.width, stream.height = SIDES
+        stream.pix_fmt = "yuv420p"
         stream.options = {"preset": "ultrafast", "threads": "1"}
         for _ in range(4):
-            frame = av.VideoFrame.from_image(Image.new("RGB", (64, 36), (shade, 90, 255 - shade)))
+            frame = av.VideoFrame.from_image(Image.new("RGB", SIDES, (shade, 90, 255 - shade)))
             out.mux(stream.encode(frame))
         out.mux(stream.encode())
     return made.getvalue()
@@ -83,7 +87,8 @@ class Nursery:
         passed = Path(f"{out}.points")
         names = json.loads(passed.read_text()) if passed.exists() and answer["code"] >= 0 else []
         passed.unlink(missing_ok=True)
-        return answer["code"], out.read_text(encoding="utf-8", errors="replace"), names
+        said = out.read_text(encoding="utf-8", errors="replace") if out.exists() else ""  # killed before it could open it
+        return answer["code"], said, names
 
     def close(self) -> None:
         self._process.stdin.close()
