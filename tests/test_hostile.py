@@ -107,7 +107,8 @@ def _handler(server):
                 return
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
-            for name, value in {"Content-Length": str(len(data)), **headers}.items():
+            # It closes after each reply, and says so: else the next request might go down a connection that is about to end.
+            for name, value in {"Content-Length": str(len(data)), "Connection": "close", **headers}.items():
                 if value is not None:
                     self.send_header(name, value)
             self.end_headers()

@@ -165,6 +165,7 @@ ODD = [
     *[{"scene": name} for name in ("harbour", "tower", "${time}")],
     *[{"model": name} for name in ("wan2.6-t2v", "wan2.7-t2v-2026-04-25", "wan2.7-i2v", "wan", "${model}")],
     *[{"provider": name} for name in ("aisa", "studio", "nobody", "opeai")],
+    {"parameters": {"enable_thinking": True}},
     {"vars": {"time": "dawn"}},
     {"vars": {"other": "${time}"}},
     {"unchecked": {"input": {"new": 1}}},
@@ -182,6 +183,7 @@ OUTER_TOO = [
     {"unchecked": {"input": {"new": 1}}},
     {"vars": {"other": "${time}"}},
     {"model": "wan2.2-t2v-plus"},
+    {"model": "wan3.0-video"},  # warns of one parameter
 ]
 
 

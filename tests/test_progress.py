@@ -200,7 +200,7 @@ def test_where_there_is_no_terminal_few_takes_have_a_line_each(tmp_path):
     film = Film(tmp_path)
     saved = {"event": "saved", "take": "s0000@1", "path": "renders/x.mp4", "bytes": 2048}
     said, _ = lines_of(film, [{"event": "submitted", "take": "s0000@1", "task_id": "t-1"}, saved])
-    assert said == ["s0000@1   submitted  task t-1", "s0000@1   saved      renders/x.mp4 (2.0 kB)"]
+    assert said == ["s0000@1  submitted  task t-1", "s0000@1  saved      renders/x.mp4 (2.0 kB)"]
 
 
 def test_where_there_is_no_terminal_a_thousand_takes_say_only_what_went_wrong_and_the_totals(tmp_path):
@@ -220,6 +220,6 @@ def test_where_there_is_no_terminal_a_thousand_takes_say_only_what_went_wrong_an
             else [{"event": "saved", "take": take, "path": "x", "bytes": 1}]
         )
     said, view = lines_of(film, events)
-    assert said == ["s0000@1   waiting    Throttling", "s0500@1   failed     Moderation: no"]
+    assert said == ["s0000@1  waiting    Throttling", "s0500@1  failed     Moderation: no"]
     view._tick()
     assert said[-1].startswith("999 of 1000 saved, 1 failed, 500.00 of 500.00 USD, ")

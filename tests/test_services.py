@@ -437,7 +437,7 @@ def test_a_render_that_is_not_what_was_asked_is_saved_with_remarks(film, capsys)
     assert made.run(capsys, "--yes") == 0
     remarks = made.lock["takes"]["one@1"]["render"]["remarks"]
     assert remarks == [
-        "asked for 720P, is 64×36",  # noqa: RUF001
+        "asked for 720P, is 320×240",  # noqa: RUF001
         "asked for 2 s, lasts 0.5 s",
         "wan2.7-t2v makes 30 frames a second, this has 8",
         "has no sound",

@@ -96,7 +96,7 @@ def test_the_live_view_is_drawn_four_times_a_second_whatever_happens(tmp_path):
     assert is_tidy(said)
     pictures = said.count(" so far")
     assert 2 <= pictures <= 4 * took + 6, (pictures, took)
-    assert "s0007@1   saved" not in said, "of so many only the totals are told"
+    assert "s0007@1  saved" not in said, "of so many only the totals are told"
     assert "… and" in said
     assert "under way" in said
     assert "150 saved" in said.splitlines()[-2]
@@ -119,7 +119,7 @@ def test_no_live_view_where_nobody_looks_or_the_cursor_cannot_move(studio, tmp_p
     code, said = written(folder, "run", **environ)
     assert code == 0, said
     assert not re.search(r"\x1b\[\d*[ABCDHJK]|\x1b\[\?", said)
-    assert "s020@1    submitted  task " in said
+    assert "s020@1  submitted  task " in said
 
 
 def test_no_color_is_respected_in_the_live_view(studio, tmp_path):
@@ -138,7 +138,7 @@ def test_force_color_makes_no_terminal_of_a_pipe(studio, tmp_path):
     )
     assert "\x1b[?" not in done.stderr
     assert not re.search(r"\x1b\[\d*[ABCDHJK]", done.stderr)
-    assert "s020@1    saved" in done.stderr
+    assert "s020@1  saved" in done.stderr
 
 
 def test_colors_go_by_the_terminal_unless_the_environment_says_otherwise(studio, tmp_path):

@@ -12,7 +12,6 @@ import click
 import runner
 from runner import money, preview
 from runner.commands import options
-from runner.commands.answering import spoken
 from runner.commands.run import _announce, _Told
 from runner.errors import CallsheetError, ManifestError
 from runner.plan import Plan, Step
@@ -49,8 +48,6 @@ def command(manifest: Path | None, as_json: bool, **how: Any) -> int:
             code = told.end(report, plan)
     except CallsheetError as error:
         return told.refuse(error, read)
-    if not as_json and not code:
-        click.echo(f"to look at it: {spoken('board', read, '')}, or as one film: {spoken('reel', read, '')}", err=True)
     return code
 
 

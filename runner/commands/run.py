@@ -244,7 +244,7 @@ def _outshone(takes: Sequence[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
 
 def _advice(report: Report, manifest: Manifest) -> Iterable[str]:
     """The next command, where there is one."""
-    path = shlex.quote(str(manifest.path))
+    path = shlex.quote(str(manifest.path)) + (f" --profile {shlex.quote(manifest.profile)}" if manifest.profile else "")
     if asking := report.left.get("answer"):
         yield f"waiting for your answer: {few(asking)}"
         yield f"see why: callsheet status {path}; pay for a new attempt: callsheet again {path} TAKE"
@@ -264,4 +264,4 @@ def _advice(report: Report, manifest: Manifest) -> Iterable[str]:
         yield f"to go on{before}: callsheet run {path}"
     elif not report.exit_code:
         folders = sorted({(manifest.folder / shot.output).parent.as_posix() for shot in manifest.shots})
-        yield f"renders in {few(folders)}"
+        yield f"renders in {few(folders)}; to look at them: callsheet board {path}, or callsheet reel {path}"

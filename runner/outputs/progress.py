@@ -44,9 +44,9 @@ def is_live(environ: Mapping[str, str]) -> bool:
     return sys.stderr.isatty() and environ.get("TERM") != "dumb" and environ.get("CI", "").lower() in {"", "0", "false"}
 
 
-def said(event: Mapping[str, Any]) -> str | None:
-    """One event as a line, None for those that are not worth one."""
-    take = str(event.get("take", "")).ljust(8)
+def said(event: Mapping[str, Any], width: int) -> str | None:
+    """One event as a line, None for those that are not worth one; the take's name is as wide as the run's longest."""
+    take = str(event.get("take", "")).ljust(width)
     match event["event"]:
         case "submitted":
             return f"{take}  submitted  task {event['task_id']}"
@@ -126,7 +126,7 @@ class _Lines:
     def __call__(self, event: Mapping[str, Any]) -> None:
         with self._guard:
             self.tally.hear(event)
-            if is_worth_a_line(event, self.tally, self._told) and (line := said(event)):
+            if is_worth_a_line(event, self.tally, self._told) and (line := said(event, self.tally.width)):
                 self.echo(line)
 
     def _tick(self) -> None:
@@ -208,7 +208,11 @@ class _Live:
     def __call__(self, event: Mapping[str, Any]) -> None:
         with self._guard:
             self.tally.hear(event)
-            if event["event"] != "submitted" and is_worth_a_line(event, self.tally, self._told) and (line := said(event)):
+            if (
+                event["event"] != "submitted"
+                and is_worth_a_line(event, self.tally, self._told)
+                and (line := said(event, self.tally.width))
+            ):
                 self._lines.append(line)
 
     def _tick(self) -> None:

@@ -19,6 +19,7 @@ _WORDS = {"intended": "sending", "submitted": "submitted", "rendered": "fetching
 _ENDS = {"saved", "failed", "lost", "in_doubt", "blocked", "error"}
 _TELLING = 3  # tasks that must have ended before their pace says anything
 _LATE = 0.9  # of tasks are done within what is expected of one that has passed the median
+_WIDEST = 24  # columns for a take's name
 
 _Kind = tuple[str, str, str | None, float | None]  # provider, model, tier, seconds of video
 
@@ -44,6 +45,7 @@ class Tally:
         self._parameters = {shot.id: shot.parameters for shot in plan.manifest.shots}
         self._known, self._ahead = known, self.began - wall()
         self._steps = {step.take: step for step in plan.doing("submit", "watch", "fetch", "answer")}
+        self.width = min(_WIDEST, max(map(len, self._steps), default=0))
         self._waiting: Counter[_Kind] = Counter()
         self._running: dict[str, Running] = {}
         self._count: Counter[str] = Counter()  # under way, by provider
