@@ -38,13 +38,12 @@ def main() -> int:
         show(title, rows, as_json=False)
         print(flush=True)
         found.append((title, rows))
-    if how.readme:
-        begin, end = _MARKS
-        text = README.read_text(encoding="utf-8")
-        told = begin + "\n".join(markdown(found)) + "\n" + end
-        README.write_text(
-            re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: told, text, flags=re.DOTALL), encoding="utf-8"
-        )
+        if how.readme:  # after each: what has been measured stands, whatever becomes of the next
+            begin, end = _MARKS
+            text = README.read_text(encoding="utf-8")
+            told = begin + "\n".join(markdown(found)) + "\n" + end
+            pattern = f"{re.escape(begin)}.*?{re.escape(end)}"
+            README.write_text(re.sub(pattern, lambda _, told=told: told, text, flags=re.DOTALL), encoding="utf-8")
     return 1 if any(row.ok is False for _, rows in found for row in rows) else 0
 
 

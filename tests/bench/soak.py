@@ -29,6 +29,7 @@ from tests.faults.world import ROOT, tiny
 # Not this one, which is a rate and not an event.
 NOT_HERE = {"qps"}
 # These stop the whole account, for a second or for the run: a tenth as often, or 2,000 takes would wait for an hour.
+_IDLE = 100  # runs with nothing to do, in the end
 STOPPING = {"429", "429-bare", "busy", "poll-429", "balance", "arrearage"}
 # What makes everybody wait for a second or ends the run: left out where there are only seconds.
 SLOW = {"429", "429-bare", "busy", "poll-429", "slow-reply", "balance", "arrearage", "poll-401", "unknown", "unknown-400"}
@@ -91,6 +92,7 @@ def soak(folder: Path, *, takes: int, share: float, seed: int, patient: bool = T
         began = time.monotonic()
         samples, permitted, runs = _runs(path)
         seconds = time.monotonic() - began
+        idle = _idle(path)
         studio.stdin.close()
     lock = oracle.lock_of(folder)["takes"]
     bills = [
@@ -115,7 +117,20 @@ def soak(folder: Path, *, takes: int, share: float, seed: int, patient: bool = T
         "twice": list(oracle.double(owned, permitted)),
         "damaged": list(oracle.damaged(folder, lock)),
         "samples": samples,
+        "idle": idle,
     }
+
+
+def _idle(path: Path) -> list[dict[str, int]]:
+    """What is left after five runs with nothing to do, and after a hundred: what a run keeps shows here, the lock's own growth does not."""
+    manifest = runner.read(path, environ={})
+    samples = []
+    for number in range(1, _IDLE + 1):
+        with runner.hold(manifest) as held:
+            assert not runner.decide(manifest, held.lock).has_work
+        if number in {5, _IDLE}:
+            samples.append({"runs": number, **sample()})
+    return samples
 
 
 def _runs(path: Path) -> tuple[list[dict[str, int]], dict[str, int], int]:
@@ -165,6 +180,7 @@ def table(found: dict) -> str:
         "saved    fds    RSS kB",
     ]
     lines += [f"{one['saved']:5d}  {one['fds']:5d}  {one['rss']:8d}" for one in found["samples"]]
+    lines += [f"after {one['runs']} more runs with nothing to do: {one['fds']} fds, {one['rss']} kB" for one in found["idle"]]
     return "\n".join(lines)
 
 

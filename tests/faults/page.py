@@ -95,7 +95,9 @@ def _table(counted: list[dict], soak: dict) -> Iterator[str]:
         f"Soak: {soak['takes']} takes, {soak['share']:.0%} of every fault, seed {soak['seed']}: {soak['submits']} submits accepted in "
         f"{soak['runs']} runs and {soak['seconds']:.0f} s; {soak['states']}; lost {len(soak['lost'])}, twice {len(soak['twice'])}, "
         f"damaged {len(soak['damaged'])}; descriptors {min(fds)} to {max(fds)}, "
-        f"memory {rss[0] // 1024} MB after a tenth, {rss[len(rss) // 2] // 1024} MB half-way, {rss[-1] // 1024} MB at the end."
+        f"memory {rss[0] // 1024} MB after a tenth, {rss[len(rss) // 2] // 1024} MB half-way, {rss[-1] // 1024} MB at the end"
+        + "".join(f"; {one['rss'] // 1024} MB after {one['runs']} more runs with nothing to do" for one in soak.get("idle", ()))
+        + "."
     )
     yield ""
     yield "| road | points | kills | wrong |"
