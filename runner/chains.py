@@ -43,6 +43,10 @@ class Source:
     actions: Mapping[str, str]
     here: frozenset[str]
 
+    def is_stand_in(self, take: str) -> bool:
+        """Whether a take is only the studio's, of a shot that goes elsewhere: nothing is paid for on such a ground."""
+        return take in self.takes and self.takes[take].provider == "studio" and self.shot.provider != "studio"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
@@ -98,7 +102,11 @@ def unfit(media: Iterable[Medium]) -> str | None:
 
 def _found(medium: Medium, link: Link, own: Mapping[str, Entry], sources: Mapping[str, Source]) -> _Found:
     source = sources[link.shot]
-    saved = {key: entry for key, entry in source.takes.items() if entry.state == "saved" and entry.render}
+    saved = {
+        key: entry
+        for key, entry in source.takes.items()
+        if entry.state == "saved" and entry.render and not source.is_stand_in(key)
+    }
     if link.take is not None:
         return _of(medium, link, f"{link.shot}@{link.take}", source)
     if source.picked in saved:
@@ -128,6 +136,8 @@ def _among(medium: Medium, link: Link, own: Mapping[str, Entry], source: Source,
 def _of(medium: Medium, link: Link, key: str, source: Source) -> _Found:
     """The link as a certain take has it, or will."""
     entry, action = source.takes.get(key), source.actions.get(key)
+    if source.is_stand_in(key):
+        return _Found(medium=medium, wait=f"waits for {key}, which only the studio has")
     if entry and entry.state == "saved" and entry.render:
         known = _known(medium, link, key, entry.render)
         if action == "fetch":

@@ -297,6 +297,18 @@ def test_a_chain_that_names_its_take_waits_for_no_pick(made):
     assert film.run() == (1, [])
 
 
+def test_nothing_is_paid_for_on_the_ground_of_an_animatic(made):
+    film = made(CHAIN.replace("at dusk}", "at dusk, takes: 2}"))
+    assert film.run()[0] == 1
+    assert film.call("pick", "s010@2", "--yes") == 0
+    paid = film.plan("--provider", "qwencloud")
+    assert [paid[take][0] for take in ("s010@3", "s010@4")] == ["submit", "submit"]
+    assert paid["s020@1"] == ("blocked", "waits for a pick among s010@3, s010@4"), "the picked one is only the studio's"
+    film.edit("{shot: s010, frame: last}", "{shot: s010, take: 2}")
+    assert film.plan("--provider", "qwencloud")["s020@1"] == ("blocked", "waits for s010@2, which only the studio has")
+    assert film.plan()["s020@1"][0] == "submit", "in the studio it is as good as any"
+
+
 def test_a_selection_without_the_source_says_so(made):
     film = made(CHAIN)
     assert film.plan("--only", "s020") == {"s020@1": ("blocked", "waits for s010@1, which is not rendered, nor selected")}
