@@ -398,8 +398,8 @@ def test_a_source_that_fails_blocks_its_descendants_by_name_and_nothing_else(tmp
         film.path.write_text(film.path.read_text().replace("callsheet: 1", "callsheet: 1\nin_flight: 1"))
         result, paid = film.run()
         assert (result, paid) == (1, ["s010@1", "s040@1"])
-        assert "s020@1    blocked    waits for s010@1, which has failed" in film.err
-        assert "s030@1    blocked    waits for s020@1, which is blocked" in film.err
+        assert "s020@1  blocked    waits for s010@1, which has failed" in film.err
+        assert "s030@1  blocked    waits for s020@1, which is blocked" in film.err
         plan = film.plan()
         assert plan["s010@1"][0] == "answer"
         assert plan["s020@1"] == ("blocked", "waits for s010@1, which waits for your answer")
@@ -595,7 +595,7 @@ def test_a_frame_beyond_the_end_of_the_render_blocks_before_anything_is_paid(mad
     film = made(CHAIN.replace("at dusk}", "at dusk, parameters: {duration: 6}}").replace("frame: last", "frame: 5"))
     result, paid = film.run()
     assert (result, sorted(paid)) == (1, ["s010@1", "s040@1"])
-    assert "s020@1    blocked    there is no frame at 5 s: s010 lasts 2 s" in film.err
+    assert "s020@1  blocked    there is no frame at 5 s: s010 lasts 2 s" in film.err
     assert film.plan()["s020@1"] == ("blocked", "there is no frame at 5 s: s010 lasts 2 s")
 
 
@@ -608,7 +608,7 @@ def test_a_render_that_the_role_does_not_take_blocks_before_anything_is_paid(tmp
         result, paid = one.run()
         assert (result, sorted(paid)) == (1, ["s010@1", "s040@1"])
         why = "the frame of s010@1 is 128×128, each side must have 240 to 8000 pixels"  # noqa: RUF001 - as it is said
-        assert f"s020@1    blocked    {why}" in one.err
+        assert f"s020@1  blocked    {why}" in one.err
         assert one.plan()["s020@1"] == ("blocked", why)
 
 

@@ -218,19 +218,26 @@ _ENDED = {"intended": "in doubt", "submitted": "under way", "rendered": "to be f
 
 def _summary(report: Report, plan: Plan) -> None:
     """What happened in a line or two, and what to do next."""
-    counts = report.data["counts"]
     if report.exit_code in {130, 143}:
         click.echo("stopped; whatever was sent is written down", err=True)
     elif not plan.has_work:
         click.echo("nothing to do, no request was sent", err=True)
     if plan.has_work:
-        click.echo(", ".join(f"{count} {_ENDED.get(state, state)}" for state, count in sorted(counts.items())), err=True)
+        click.echo(_counted(report), err=True)
     for sums in report.data["cost"]:
         click.echo(
             f"{sums['currency']}: {sums['spent']} spent, {sums['under_way']} under way, {sums['in_doubt']} in doubt", err=True
         )
     for line in _advice(report, plan.manifest):
         click.echo(line, err=True)
+
+
+def _counted(report: Report) -> str:
+    """How many takes stand how, in the words that hold when no run is alive; a render that is not here is not saved."""
+    counts = {_ENDED.get(state, state): count for state, count in sorted(report.data["counts"].items())}
+    left = {word: len(report.left.get(word, ())) for word in ("absent", "blocked")}
+    counts["saved"] = counts.get("saved", 0) - left["absent"]
+    return ", ".join(f"{count} {word}" for word, count in {**counts, **left}.items() if count > 0)
 
 
 def _outshone(takes: Sequence[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
@@ -256,6 +263,8 @@ def _advice(report: Report, manifest: Manifest) -> Iterable[str]:
     if absent := report.left.get("absent"):
         yield f"absent (saved once, but neither here nor with the provider any more): {few(absent)}"
         yield f"put the files back (callsheet collect {path} --from DIR finds them by content), or pay anew: callsheet again {path} TAKE"
+    if blocked := report.left.get("blocked"):
+        yield f"blocked, and why: callsheet plan {path} ({few(blocked)})"
     for picked, newer in _outshone(report.data["takes"]):
         yield f"{picked} is picked and outdated, so output does not show {newer}: callsheet pick {path} {newer}"
     if report.exit_code in {130, 143, 75}:
