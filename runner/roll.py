@@ -36,6 +36,7 @@ class Roll:
 
     def __init__(self, every: float, crowd: int | None = None) -> None:
         self.every = every
+        self.alone = _ALONE * every  # seconds
         self.crowd = crowd
         self.barred_until = 0.0  # by the clock of the event loop: until then there is no list
         self.waiting: dict[str, Waiting] = {}
@@ -54,7 +55,7 @@ class Roll:
         if self.is_called:
             pause = max(pause, 2 * self.every)  # a crowd that asks one by one would stand in the list's own way
         with anyio.CancelScope(deadline=now + pause) as scope:
-            latest = now + pause + _ALONE * self.every
+            latest = now + pause + self.alone
             me = self.waiting[take] = Waiting(task_id=task_id, since=since, word=word, latest=latest, scope=scope)
             try:
                 await me.woken.wait()

@@ -38,23 +38,19 @@ async def watch(work: Work, account: Account, take: str, *, first: float) -> tup
     stranger, model = is_strange(account, entry), work.manifest.catalog.models.get(entry.model or "")
     task_id, since = entry.attempt.task_id, epoch(entry.attempt.submitted_at) if entry.attempt.submitted_at else None
     began, unknown_since, word, denied = anyio.current_time(), None, None, 0
-    pause = first
+    pause, asked = first, began
     while True:
-        if news := await account.roll.turn(take, task_id, jittered(pause), since=since, word=word):
+        news = await account.roll.turn(take, task_id, jittered(pause), since=since, word=word)
+        if news and anyio.current_time() - asked <= account.roll.alone:
             word, pause = news, account.roll.every
             work.tell("status", take=take, attempt=entry.attempt.id, word=word)
             continue
-        reply = await ask(account, task_id)
+        reply, asked = await ask(account, task_id), anyio.current_time()
         status = answers.read_query(provider, reply, model) if reply else None
         pause = max(account.roll.every, min(answers.retry_after(provider, reply) or 0, LONGEST) if reply else 0)
         denied = denied + 1 if reply and reply.status in {401, 403} else 0
-        if denied >= _DENIALS:
-            work.tell(
-                "waiting", take=take, reason=f"the key is not let in (HTTP {reply.status if reply else 0}); the task goes on"
-            )
-            return "waiting", None
-        if status and status.stop:
-            work.tell("waiting", take=take, reason=f"asking is useless: {status.stop}; the task goes on")
+        if why := _useless(reply, status, denied):
+            work.tell("waiting", take=take, reason=f"{why}; the task goes on")
             return "waiting", None
         if status and status.word != word:
             word = status.word
@@ -79,6 +75,13 @@ async def watch(work: Work, account: Account, take: str, *, first: float) -> tup
         if anyio.current_time() - began > provider.pace("give_up"):
             work.tell("waiting", take=take, reason=f"no end after {provider.pace('give_up'):g} s; the task goes on")
             return "waiting", None
+
+
+def _useless(reply: Reply | None, status: Status | None, denied: int) -> str | None:
+    """Why this run had better stop asking, if it had."""
+    if reply and denied >= _DENIALS:
+        return f"the key is not let in (HTTP {reply.status})"
+    return f"asking is useless: {status.stop}" if status and status.stop else None
 
 
 def patience(work: Work, account: Account, take: str) -> float:

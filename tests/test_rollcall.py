@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -108,3 +109,21 @@ def test_a_word_of_the_list_is_told_once(film):  # noqa: F811
     assert set(states(lock).values()) == {"saved"}
     words = [one["word"] for one in events if one["event"] == "status" and one["take"] == "s110@1"]
     assert words == ["PENDING", "RUNNING", "SUCCEEDED"]
+
+
+def test_a_list_that_says_now_this_now_that_keeps_no_take_from_its_end(film):  # noqa: F811
+    service = Busy(seconds=lambda take: 100.0)
+    words = itertools.cycle(["PENDING", "RUNNING"])
+    word = {}
+
+    def listed(query):
+        if query["page_no"] == "1":
+            word["now"] = next(words)
+        return own(query)
+
+    own, row = service.listed, service._row
+    service.listed = listed
+    service._row = lambda task_id: {**row(task_id), "status": word["now"]}
+    _, lock, _ = run(film(120), service, slots=120)
+    assert set(states(lock).values()) == {"saved"}
+    assert service.asked[-1][0] < 2000

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 import runner
-from runner import money, preview
+from runner import preview
 from runner.commands import options
 from runner.commands.run import _announce, _Told
 from runner.errors import CallsheetError, ManifestError
+from runner.outputs.text import price
 from runner.plan import Plan, Step
 from runner.shots import Manifest
 
@@ -78,8 +79,4 @@ def _bill(plan: Plan) -> Iterator[str]:
 
 def _sum(steps: list[Step]) -> str:
     seconds = sum(step.seconds or 0 for step in steps)
-    sums = money.total(step.cost for step in steps if step.cost and step.cost.micros)
-    unpriced = sum(1 for step in steps if step.cost is None)
-    said = [f"{money.amount(micros)} {currency}" for currency, micros in sorted(sums.items())]
-    said += [f"{unpriced} of unknown price"] if unpriced else []
-    return f"{len(steps)} take{'s' * (len(steps) > 1)}, {seconds:g} s, {' + '.join(said) or 'free'}"
+    return f"{len(steps)} take{'s' * (len(steps) > 1)}, {seconds:g} s, {price(steps)}"

@@ -75,11 +75,16 @@ def totals(plan: Plan) -> str:
 
 def _price(submits: Sequence[Step]) -> str:
     seconds = sum(step.seconds or 0 for step in submits)
+    return f" ({seconds:g} s of video, {price(submits)})"
+
+
+def price(submits: Sequence[Step]) -> str:
+    """What these steps cost together, by currency, and how many have no price."""
     sums = money.total(step.cost for step in submits if step.cost and step.cost.micros)
     unpriced = sum(1 for step in submits if step.cost is None)
     said = [f"{money.amount(micros)} {currency}" for currency, micros in sorted(sums.items())]
     said += [f"{unpriced} of unknown price"] if unpriced else []
-    return f" ({seconds:g} s of video, {' + '.join(said) or 'free'})"
+    return " + ".join(said) or "free"
 
 
 def status_lines(data: Mapping[str, Any], away: Container[str] = ()) -> Iterable[str]:
