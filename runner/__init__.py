@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runner.budget import Caps
-    from runner.choosing import effect, pick, retake, withdraw
+    from runner.choosing import effect, pick, retake, wish, withdraw
     from runner.door import (
         Held,
         adopt,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CallsheetError", "Caps", "Held", "Lock", "LockHeld", "Manifest", "ManifestError", "Place", "Plan", "Problem", "Refused",
     "Report", "Shot", "Step", "TakeError", "UsageError", "adopt", "again", "cancel", "cancel_beside", "claim", "clean", "cleanable", "decide", "effect",
-    "files_of", "give_up", "hold", "known", "known_alone", "pick", "read", "report", "retake", "run", "settle", "why", "withdraw",
+    "files_of", "give_up", "hold", "known", "known_alone", "pick", "read", "report", "retake", "run", "settle", "why", "wish", "withdraw",
 ]  # fmt: skip
 
 # The module of each name that is none of the door's own functions.
@@ -58,7 +58,7 @@ _HOMES = {
     "Caps": "budget", "Lock": "lock", "Manifest": "shots", "Plan": "plan", "Report": "report", "Shot": "shots", "Step": "plan",
     "CallsheetError": "errors", "LockHeld": "errors", "ManifestError": "errors", "Place": "errors", "Problem": "errors",
     "Refused": "errors", "TakeError": "errors", "UsageError": "errors", "read": "reading", "report": "report",
-    "effect": "choosing", "pick": "choosing", "retake": "choosing", "withdraw": "choosing", "why": "inquiry",
+    "effect": "choosing", "pick": "choosing", "retake": "choosing", "wish": "choosing", "withdraw": "choosing", "why": "inquiry",
 }  # fmt: skip
 
 

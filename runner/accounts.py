@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner import embedded
 from runner.client import Client
 from runner.lockfile import Files
 from runner.providers import trusted_urls
@@ -35,13 +37,15 @@ async def opened(
         for name, key in keys.items():
             provider = manifest.catalog.providers[name]
             if provider.base_url:
-                base_urls = trusted_urls(provider, tuple(trust))
+                base_urls, place = trusted_urls(provider, tuple(trust)), files.state
             else:
-                base_urls = [stack.enter_context(_studio(files, provider.spec)).base_url]
+                # What was uploaded to this studio is in no other: the list of it lies, and goes, with its tasks.
+                place = embedded.home(files)
+                base_urls = [stack.enter_context(_studio(place, provider.spec)).base_url]
             client = await stack.enter_async_context(Client(provider, base_urls, key or "studio"))
             account = f"{name}:{sha256(key.encode()).hexdigest()[:8]}" if key else name
             limits = [manifest.in_flight, in_flight, int(provider.limit("in_flight"))]
-            cache = UploadCache(files.state / "uploads.json", account)
+            cache = UploadCache(place / "uploads.json", account)
             made[name] = Account(
                 client=client,
                 name=account,
@@ -52,12 +56,12 @@ async def opened(
 
 
 @contextmanager
-def _studio(files: Files, spec: Mapping[str, Any]) -> Iterator[Studio]:
-    """The embedded provider, for as long as this run lasts; its tasks lie in `.callsheet/studio/`."""
+def _studio(place: Path, spec: Mapping[str, Any]) -> Iterator[Studio]:
+    """The embedded provider, for as long as this run lasts; its tasks lie in `place`."""
     from runner.studio import Faults, Settings, Studio  # a server of its own: loaded only where it is the provider
 
     settings = Settings(
-        folder=files.state / "studio",
+        folder=place,
         seconds=float(spec.get("seconds", 0.0)),
         faults=Faults.parse(spec.get("faults", [])),
     )

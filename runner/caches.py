@@ -6,21 +6,22 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from runner import folder, lockfile
-from runner.errors import LockHeld
+from runner import embedded, folder, lockfile
+from runner.errors import LockHeld, Refused
 from runner.litter import Item, Kept
 from runner.lock import Entry, Lock
 from runner.lockfile import Files
 from runner.plan import Plan
 
 _GUARD = "studio.lock"  # held by the studio that is at work in its folder
-_OPEN = {"intended", "submitted", "rendered"}  # states in which a provider may still have to be asked
 _ENDED = {"failed", "canceled", "lost"}
+_SERVED = "the tasks of `callsheet studio`"
 
 
 def find(plan: Plan, known: Lock, files: Files, others: Mapping[str, Lock], now: float) -> Iterator[Item | Kept]:
@@ -36,10 +37,14 @@ def busy(files: Files, stack: ExitStack) -> str | None:
             stack.enter_context(lockfile.held(Files(lock=files.lock.with_name(name))))
         except LockHeld:
             return f"a run on {name} is alive and may use them"
-    studio = files.state / "studio"
-    if studio.is_dir():
+    return None
+
+
+def served(item: Item, stack: ExitStack) -> str | None:
+    """Keep every studio away from an item that is a studio's folder until `stack` ends; why it stays, if one is at work there."""
+    if item.guard:
         try:
-            stack.enter_context(FileLock(studio / _GUARD, timeout=0))
+            stack.enter_context(FileLock(item.guard, timeout=0))
         except Timeout:
             return "a studio is at work in them"
     return None
@@ -59,20 +64,60 @@ def _shared(plan: Plan, known: Lock, files: Files, others: Mapping[str, Lock], n
     """Caches that all manifests of the folder use."""
     yield from _cache("the board's posters", _files(files.state / "posters"))
     yield from _cache("the chains' frames", _frames(files, known, others, plan.manifest.folder))
-    studio = [path for path in _files(files.state / "studio") if path.name != _GUARD]
-    user = _studio_user(plan, known, others) if studio else None
-    if user:
-        yield Kept(name="the studio's tasks", why=f"{user} is still to be fetched from it")
-    else:
-        yield from _cache("the studio's tasks", studio)
-    if _is_spent(files.state / "uploads.json", now, studio_goes=bool(studio) and not user):
+    studios = [*_studios(plan, known, files, others)]
+    yield from studios
+    gone = any(isinstance(one, Item) and one.name == _SERVED for one in studios)
+    if _is_spent(files.state / "uploads.json", now, studio_goes=gone):
         yield from _cache("the list of uploads", [files.state / "uploads.json"])
 
 
-def _cache(name: str, paths: list[Path], *, shared: bool = True) -> Iterator[Item]:
+def _studios(plan: Plan, known: Lock, files: Files, others: Mapping[str, Lock]) -> Iterator[Item | Kept]:
+    """The tasks of this lock's studio, of the other locks' studios, and of one that is served from the folder."""
+    root = plan.manifest.folder
+    fetched = {step.was or step.take for step in plan.doing("fetch")}
+    own = {key: entry for key, entry in embedded.asked(known).items() if entry.state != "saved" or key in fetched}
+    theirs = {name.removesuffix(".callsheet.lock"): _away(lock, root) for name, lock in others.items()}
+    everyone = {**own, **{f"{key} of {name}": entry for name, takes in theirs.items() for key, entry in takes.items()}}
+    yield from _tasks("the studio's tasks", embedded.home(files), own, shared=False)
+    for place in sorted(files.state.glob("*.studio")):
+        if place != embedded.home(files):
+            name = place.name.removesuffix(".studio")
+            yield from _tasks(f"the tasks of {name}'s studio", place, theirs.get(name, {}))
+    yield from _tasks(_SERVED, embedded.served(files), everyone)
+
+
+def _away(lock: Lock, root: Path) -> dict[str, Entry]:
+    """Takes of another lock that a run of it may ask for; what `clean` deleted there is not missed."""
+    here = frozenset(key for key, entry in lock.takes.items() if entry.render and folder.is_here(root, entry.render))
+    return {key: entry for key, entry in embedded.asked(replace(lock, here=here)).items() if not entry.cleaned_at}
+
+
+def _tasks(name: str, place: Path, asked: Mapping[str, Entry], *, shared: bool = True) -> Iterator[Item | Kept]:
+    """A studio's folder, unless one of these takes is still to be had from it."""
+    paths = [path for path in _files(place) if path.name != _GUARD]
+    if not paths:
+        return
+    from runner.studio import read_bills  # the studio is loaded only where one was at work
+
+    try:
+        bills = read_bills(place)
+    except Refused as error:
+        yield Kept(name=name, why=error.fact)
+        return
+    tasks, takes = {bill.task_id for bill in bills}, {bill.take for bill in bills}
+    for key, entry in asked.items():
+        # A take in doubt knows no task: whatever came under its name, or under none, may be its own.
+        doubtful = {"", key.partition(" ")[0], *entry.was} if entry.state == "intended" else set()
+        if doubtful & takes or any(attempt.task_id in tasks for attempt in entry.attempts):
+            yield Kept(name=name, why=f"{key} is still to be fetched from it")
+            return
+    yield from _cache(name, paths, shared=shared, guard=place / _GUARD)
+
+
+def _cache(name: str, paths: list[Path], *, shared: bool = True, guard: Path | None = None) -> Iterator[Item]:
     if paths:
         size = sum(path.lstat().st_size for path in paths)
-        yield Item(kind="caches", name=name, paths=tuple(paths), bytes=size, freed=size, shared=shared)
+        yield Item(kind="caches", name=name, paths=tuple(paths), bytes=size, freed=size, shared=shared, guard=guard)
 
 
 def _files(place: Path) -> list[Path]:
@@ -90,28 +135,6 @@ def _frames(files: Files, known: Lock, others: Mapping[str, Lock], root: Path) -
         str(render["sha256"]) for render in renders if folder.is_here(root, render)
     }
     return [path for path in _files(files.state / "frames") if not any(sha256 in path.name for sha256 in elsewhere)]
-
-
-def _studio_user(plan: Plan, known: Lock, others: Mapping[str, Lock]) -> str | None:
-    """A take of this folder that a later run would still ask the embedded studio for."""
-    catalogue = plan.manifest.catalog.providers
-
-    def is_studios(entry: Entry) -> bool:
-        provider = catalogue.get(entry.provider or "")
-        return provider is None or provider.base_url is None
-
-    fetched = {step.was or step.take for step in plan.doing("fetch")}
-    for key, entry in known.takes.items():
-        if is_studios(entry) and (entry.state in _OPEN or key in fetched):
-            return key
-    for name, lock in others.items():
-        for key, entry in lock.takes.items():
-            is_away = entry.state == "saved" and not folder.is_here(
-                plan.manifest.folder, entry.render or {"path": "", "bytes": -1}
-            )
-            if is_studios(entry) and (entry.state in _OPEN or is_away):
-                return f"{key} of {name}"
-    return None
 
 
 def _is_spent(path: Path, now: float, *, studio_goes: bool) -> bool:

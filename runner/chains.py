@@ -50,11 +50,15 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """A linked shot as far as its links are known; the takes that have to come first, and why none can be made now."""
+    """A linked shot as far as its links are known; the takes that have to come first, and why none can be made now.
+
+    `waits` are the takes that it is about: one that does not come, or several of which none is picked.
+    """
 
     shot: Shot
     after: tuple[str, ...] = ()
     wait: str | None = None
+    waits: tuple[str, ...] = ()
     aside: str | None = None  # what to say of the takes that there are
 
 
@@ -63,16 +67,19 @@ class _Found:
     medium: Medium
     after: tuple[str, ...] = ()
     wait: str | None = None
+    waits: tuple[str, ...] = ()
     aside: str | None = None
 
 
 def standing(shot: Shot, takes: Mapping[str, Entry], sources: Mapping[str, Source]) -> Standing:
     """`takes` are the shot's own, in their order; `sources` the shots that it is linked to, by id."""
     found = [_found(medium, medium.link, takes, sources) if medium.link else _Found(medium=medium) for medium in shot.media]
+    lacking = next((one for one in found if one.wait), None)
     return Standing(
         shot=shot.with_media(tuple(one.medium for one in found)),
         after=tuple(dict.fromkeys(take for one in found for take in one.after)),
-        wait=next((one.wait for one in found if one.wait), None),
+        wait=lacking.wait if lacking else None,
+        waits=lacking.waits if lacking else (),
         aside=next((one.aside for one in found if one.aside), None),
     )
 
@@ -116,8 +123,10 @@ def _found(medium: Medium, link: Link, own: Mapping[str, Entry], sources: Mappin
     if len(keys) == 1:
         return _of(medium, link, keys[0], source)
     if not keys:
-        why = next((f"{key}, {_WHY[action]}" for key, action in source.actions.items() if action in _WHY), None)
-        return _Found(medium=medium, wait=f"waits for {why}" if why else f"{link.shot} has no render and wants no takes")
+        for key, action in source.actions.items():
+            if action in _WHY:
+                return _lacks(medium, key, _WHY[action])
+        return _Found(medium=medium, wait=f"{link.shot} has no render and wants no takes")
     return _among(medium, link, own, source, keys)
 
 
@@ -129,26 +138,29 @@ def _among(medium: Medium, link: Link, own: Mapping[str, Entry], source: Source,
         for key, render in renders.items():
             if _is_of(entry, medium, link, render):
                 aside = f"made of {key}; none of {', '.join(keys)} is picked"
-                return replace(_of(medium, link, key, source), wait=wait, aside=aside)
-    return _Found(medium=medium, wait=wait)
+                return replace(_of(medium, link, key, source), wait=wait, waits=tuple(keys), aside=aside)
+    return _Found(medium=medium, wait=wait, waits=tuple(keys))
 
 
 def _of(medium: Medium, link: Link, key: str, source: Source) -> _Found:
     """The link as a certain take has it, or will."""
     entry, action = source.takes.get(key), source.actions.get(key)
     if source.is_stand_in(key):
-        return _Found(medium=medium, wait=f"waits for {key}, which only the studio has")
+        return _lacks(medium, key, "which only the studio has")
     if entry and entry.state == "saved" and entry.render:
         known = _known(medium, link, key, entry.render)
         if action == "fetch":
             return _Found(medium=known, after=(key,), wait=unfit([known]))
-        return _Found(medium=known, wait=unfit([known]) if key in source.here else f"waits for {key}, whose file is not here")
+        return _Found(medium=known, wait=unfit([known])) if key in source.here else _lacks(known, key, _WHY["absent"])
     if action in _COMING or (entry and entry.state in {"submitted", "rendered"}):
         return _Found(medium=replace(medium, take=key), after=(key,))
     if action in _WHY:
-        return _Found(medium=medium, wait=f"waits for {key}, {_WHY[action]}")
-    there = f"which has no render ({entry.state})" if entry else "which is not there"
-    return _Found(medium=medium, wait=f"waits for {key}, {there}")
+        return _lacks(medium, key, _WHY[action])
+    return _lacks(medium, key, f"which has no render ({entry.state})" if entry else "which is neither in the lock nor wanted")
+
+
+def _lacks(medium: Medium, key: str, why: str) -> _Found:
+    return _Found(medium=medium, wait=f"waits for {key}, {why}", waits=(key,))
 
 
 def _known(medium: Medium, link: Link, key: str, render: Mapping[str, Any]) -> Medium:

@@ -6,7 +6,7 @@ The lock keeps every entry, so that a take number is never used twice: a take wi
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from runner import lock as locks
 from runner.journal import disk, sync_folder
 from runner.litter import KINDS, Found, Item, Kept, Kind
 from runner.lock import Entry, Lock
-from runner.lockfile import Files
+from runner.lockfile import Files, Ledger
 from runner.plan import Plan
 from runner.shots import Shot, is_current
 
@@ -30,25 +30,60 @@ def find(plan: Plan, known: Lock, files: Files, *, kinds: Collection[Kind] = KIN
     return Found(items=items, kept=tuple(one for one in judged if isinstance(one, Kept)))
 
 
-def delete(found: Found, files: Files) -> Found:
-    """Delete what was found, by whoever holds the lock; what went, and what did not and why."""
+def delete(found: Found, ledger: Ledger) -> Found:
+    """Delete what was found, by whoever holds the lock; what went, and what did not and why.
+
+    That a take was cleaned is in journal and lock before its file goes. A crash in between leaves the file: it is here,
+    and what is here needs no reason.
+    """
     gone: list[Item] = []
     kept: list[Kept] = []
     with ExitStack() as stack:
-        busy = caches.busy(files, stack) if any(item.shared for item in found.items) else None
+        busy = caches.busy(ledger.files, stack) if any(item.shared for item in found.items) else None
+        seen: dict[str, list[tuple[int, ...]]] = {}
         for item in found.items:
-            why = busy if item.shared else _changed(item)
+            looks = _looks(item)
+            why = (busy if item.shared else None) or caches.served(item, stack) or _changed(item)
             if why:
                 kept.append(Kept(name=item.name, why=why))
+            else:
+                seen[item.name] = looks
+        going = [item for item in found.items if item.name in seen]
+        _record(going, ledger)
+        for item in going:
+            if _looks(item) != seen[item.name]:
+                kept.append(Kept(name=item.name, why="its file has just changed"))
                 continue
-            for path in item.paths:
-                with disk(path):
-                    path.unlink(missing_ok=True)
-            for place in {path.parent for path in item.paths}:
-                with suppress(OSError):  # what comes back after a crash is listed again
-                    sync_folder(place)
+            _unlink(item)
             gone.append(item)
     return Found(items=tuple(gone), kept=tuple(kept))
+
+
+def _record(going: Sequence[Item], ledger: Ledger) -> None:
+    takes = [item.name for item in going if item.sha256]
+    for number, take in enumerate(takes, 1):
+        ledger.note("cleaned", sync=number == len(takes), take=take)  # one fsync is for all
+    if takes:
+        ledger.fold()
+
+
+def _looks(item: Item) -> list[tuple[int, ...]]:
+    """By what a take's files are told from others that have taken their places since."""
+    looks: list[tuple[int, ...]] = []
+    for path in item.paths if item.sha256 else ():
+        with suppress(OSError):
+            seen = path.stat()
+            looks.append((seen.st_ino, seen.st_size, seen.st_mtime_ns))
+    return looks
+
+
+def _unlink(item: Item) -> None:
+    for path in item.paths:
+        with disk(path):
+            path.unlink(missing_ok=True)
+    for place in {path.parent for path in item.paths}:
+        with suppress(OSError):  # what comes back after a crash is listed again
+            sync_folder(place)
 
 
 def _takes(plan: Plan, known: Lock, others: Mapping[str, Lock], kinds: Collection[Kind]) -> Iterator[Item | Kept]:
@@ -63,10 +98,11 @@ def _takes(plan: Plan, known: Lock, others: Mapping[str, Lock], kinds: Collectio
         path = judge.root / str((entry.render or {})["path"])
         if not os.path.lexists(path):
             continue
-        if why := judge.reason(key, entry, path):
+        output = judge.output(key, path)
+        if why := judge.reason(key, entry, path) or judge.shown(key, output):
             yield Kept(name=key, why=why)
         else:
-            yield _take(key, entry, kind, path, judge.output(key, path))
+            yield _take(key, entry, kind, path, output)
 
 
 class _Judge:
@@ -98,6 +134,17 @@ class _Judge:
             return f"{render['path']} is not the file that was saved: its size differs"
         owner = self._owners.get(str(render["path"]))
         return f"{owner} has it too" if owner else None
+
+    def shown(self, key: str, output: Path | None) -> str | None:
+        """Why a take stays that its shot still shows: there is nothing yet to be shown in its place."""
+        shot = self.shots.get(locks.shot_of(key))
+        if shot is None or output is None or any(self._is_shown_next(take, shot) for take in self.known.of_shot(shot.id)):
+            return None
+        return f"{shot.output} shows it, and no current take of {shot.id} is here"
+
+    def _is_shown_next(self, take: str, shot: Shot) -> bool:
+        entry = self.known.takes[take]
+        return entry.state == "saved" and take in self.known.here and is_current(entry, shot)
 
     def output(self, key: str, path: Path) -> Path | None:
         """The name under which a take that is about to go is still shown; for a shot that left, the name it had by default."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.errors import CallsheetError
+from runner.errors import UsageError
+
+if TYPE_CHECKING:
+    from runner.commands.ending import Said
 
 VERBS = {
     "init": "a starter manifest that runs as it stands",
@@ -61,8 +64,8 @@ class _Verbs(click.Group):
         except click.UsageError as error:
             from runner.judge import suggestion
 
-            hint = suggestion(args[0], VERBS)
-            raise click.UsageError(f'there is no command "{args[0]}"' + (f": {hint}" if hint else ""), ctx) from error
+            hint = suggestion(args[0], VERBS) or "`callsheet --help` lists them"
+            raise UsageError(f'there is no command "{args[0]}"', hint=hint) from error
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -95,7 +98,7 @@ def code(args: list[str] | None = None) -> int:
     """Run the command line; its exit code, never a traceback."""
     color = _color(os.environ)
     with click.Context(callsheet, color=color):  # for what is said when the command has ended: its error
-        return _code(args, color)
+        return _code(sys.argv[1:] if args is None else args, color)
 
 
 def _color(environ: Mapping[str, str]) -> bool | None:
@@ -103,49 +106,24 @@ def _color(environ: Mapping[str, str]) -> bool | None:
     return False if environ.get("NO_COLOR") else True if environ.get("FORCE_COLOR") else None
 
 
-def _code(args: list[str] | None, color: bool | None) -> int:
+def _code(words: Sequence[str], color: bool | None) -> int:
+    told: Said = {}
     try:
-        result: Any = callsheet.main(args=args, prog_name="callsheet", standalone_mode=False, color=color)
-        return result if isinstance(result, int) else 0
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except click.Abort:
-        click.echo("stopped", err=True)
-        return 130
-    except KeyboardInterrupt:
+        try:
+            result: Any = callsheet.main(args=[*words], prog_name="callsheet", standalone_mode=False, color=color, obj=told)
+            return result if isinstance(result, int) else 0
+        except BrokenPipeError:
+            raise
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last border: what is none of ours is our own bug
+            from runner.commands import ending  # not for --version and --help
+
+            return ending.end(error, words, told)
+    except KeyboardInterrupt:  # once more, while that was said
         return 130
     except BrokenPipeError:
         # The reader has gone (`| head`); Python's own complaint at exit must not follow.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except CallsheetError as error:
-        from runner.commands.options import complain  # brings the catalogue: not for --version and --help
-
-        complain(error)
-        return error.exit_code
-    except Exception as error:  # noqa: BLE001 - the last border: whatever comes here is our own bug
-        return _bug(error)
-
-
-def _bug(error: Exception) -> int:
-    """Say so in one line and write the details, without keys, to a file that can be attached."""
-    import tempfile
-    import traceback  # for the one moment that is hoped never to come
-
-    from runner.secrecy import hide, learn
-    from runner.version import version
-
-    for name, value in os.environ.items():
-        if name.endswith(("_KEY", "_TOKEN", "_SECRET")):
-            learn(value)
-    details = hide("".join(traceback.format_exception(error)))
-    handle, path = tempfile.mkstemp(prefix="callsheet-", suffix=".log")
-    with os.fdopen(handle, "w", encoding="utf-8") as log:
-        log.write(f"callsheet {version()}, Python {sys.version}\n{details}")
-    click.echo(f"callsheet: error: this is a bug in callsheet: {type(error).__name__}: {hide(str(error))}", err=True)
-    click.echo(f"callsheet: hint: nothing that was paid for is lost; please attach {path} to a report", err=True)
-    return 70
 
 
 if __name__ == "__main__":

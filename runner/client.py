@@ -2,8 +2,8 @@
 
 Nothing here sends a paid request twice: the transport retries nothing, submits follow no redirect, and each submit has
 a connection of its own, so that a kept-alive one that the server has just closed cannot turn a harmless race into a
-take in doubt. Submits and queries go to the transport directly: what httpx's client adds (redirects, cookies, a login
-in the URL) they must not have, and it is a third of a query's CPU.
+take in doubt. All but uploads go to the transport directly: what httpx's client adds (redirects by its own rules,
+cookies, defaults merged for each request) they must not have, and it is a third of a request's CPU.
 """
 
 from __future__ import annotations
@@ -11,33 +11,37 @@ from __future__ import annotations
 import json
 import random
 import time
-import zlib
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from functools import lru_cache
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import lru_cache, partial
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Self
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import anyio
 import httpx
 
+from runner import reach
 from runner.answers import Reply, clean, moment
 from runner.catalog import Provider, is_loopback, split
 from runner.errors import Refused, Unreachable
-from runner.hosts import host_of, is_at, realm
-from runner.secrecy import hide, hide_bytes
-from runner.transport import Leases
+from runner.hosts import Realm, host_of, is_at, realm
+from runner.http1 import Headers, Sending
+from runner.replies import whole
+from runner.secrecy import hide
+from runner.transport import Leases, place_of
 from runner.wire import Request
 
 MOST_REPLY = 8 * 1024 * 1024  # bytes; replies are a few kB, a list page some tens
 _WHOLE_SECONDS = 2.0  # the Date header has no fractions, and is as old as the reply took
 _UNDER_WAY = 32  # queries at once, and so connections for them: at a second a reply still more than any rate allowed
-_SUBMIT = httpx.Timeout(connect=15, read=90, write=90, pool=None)
-_ASK = httpx.Timeout(connect=15, read=30, write=30, pool=None)
+_SUBMIT = {"connect": 15.0, "read": 90.0, "write": 90.0}  # seconds
+_ASK = {"connect": 15.0, "read": 30.0, "write": 30.0}
 # httpx's are patient with every byte; one that sends a byte now and then must not hold a take for ever.
 _REPLY = 240.0  # seconds for a request and its whole reply
 _BODY = 60.0  # seconds for a reply's body, once it has begun
+_MOST_HOPS = 6  # requests for a link: itself and five redirects
 # Only what can be told from a false label is asked for.
 _AGENT = {"User-Agent": "callsheet", "Accept": "*/*", "Accept-Encoding": "gzip"}
 
@@ -53,7 +57,8 @@ class Pace:
     async def turn(self) -> None:
         at = max(self.now(), self._next)
         self._next = at + self.gap
-        await anyio.sleep(max(0.0, at - self.now()))
+        if (pause := at - self.now()) > 0:
+            await anyio.sleep(pause)
 
     def hold(self, seconds: float) -> None:
         self._next = max(self._next, self.now() + seconds)
@@ -74,19 +79,17 @@ class Client:
         outside = not is_loopback(self.base_url)
         self._paying = Leases(proxies=outside, keep=False)
         self._asking = Leases(proxies=outside)
-        # Checked at every hop, before it is made.
-        self._plain = httpx.AsyncClient(
+        self._fetching = Leases(proxies=outside)
+        self._uploading = httpx.AsyncClient(
             transport=Leases(proxies=outside),
-            timeout=_ASK,
+            timeout=httpx.Timeout(**_ASK, pool=None),
             headers=_AGENT,
-            follow_redirects=True,
-            max_redirects=5,
-            event_hooks={"request": [self._check_hop]},
+            event_hooks={"request": [self._check_upload]},
         )
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        for client in (self._paying, self._asking, self._plain):
+        for client in (self._paying, self._asking, self._fetching, self._uploading):
             await self._stack.enter_async_context(client)
         return self
 
@@ -117,7 +120,7 @@ class Client:
             await self.queries.turn()
             return await self._send(self._asking, _ASK, request)
 
-    async def _send(self, transport: Leases, patience: httpx.Timeout, request: Request) -> Reply:
+    async def _send(self, transport: Leases, patience: Mapping[str, float], request: Request) -> Reply:
         """To the host in use; where no byte has left, to the provider's next one, which then stays in use."""
         for left in range(len(self.base_urls) - 1, -1, -1):
             host = self.base_url
@@ -130,38 +133,48 @@ class Client:
                     self.base_urls.append(self.base_urls.pop(0))
         raise AssertionError("a provider has at least one host")
 
-    async def _sent(self, transport: Leases, patience: httpx.Timeout, request: Request) -> Reply:
+    async def _sent(self, transport: Leases, patience: Mapping[str, float], request: Request) -> Reply:
         sent = False
 
-        async def trace(name: str, info: Mapping[str, Any]) -> None:
+        def leaving() -> None:
             nonlocal sent
-            # A proxy's CONNECT is not yet the request.
-            if name.endswith("send_request_headers.started") and getattr(info.get("request"), "method", b"") != b"CONNECT":
-                sent = True
+            sent = True
 
-        headers = {**_AGENT, **request.headers, **self._auth(request)}
-        body = None
-        if request.body is not None:
-            body = json.dumps(request.body, ensure_ascii=False, separators=(",", ":")).encode()
-            headers["Content-Type"] = "application/json"
         try:
-            with anyio.fail_after(_REPLY):
-                sending = httpx.Request(
-                    request.method,
-                    _url(self.base_url + request.path),
-                    params=dict(request.query) or None,
-                    headers=headers,
-                    content=body,
-                    extensions={"trace": trace, "timeout": patience.as_dict()},
-                )
-                async with aclosing(await transport.handle_async_request(sending)) as response:
-                    reply = await _whole(response)
+            with anyio.fail_after(_REPLY) as scope:
+                answer = await transport.send(self._sending(request, patience, leaving))
+                try:
+                    scope.deadline = min(scope.deadline, anyio.current_time() + _BODY)
+                    reply = await whole(answer.status, answer.headers, answer, MOST_REPLY)
+                finally:
+                    await answer.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Unreachable(_why(error, self.host), sent=sent) from error
         if (theirs := moment(reply.headers.get("date", ""))) is not None:
             off = theirs - time.time()
             self.ahead = off if abs(off) > _WHOLE_SECONDS else 0.0
         return reply
+
+    def _sending(self, request: Request, patience: Mapping[str, float], leaving: Callable[[], None]) -> Sending:
+        url = _url(self.base_url + request.path)
+        if request.query:
+            url = url.copy_with(params=dict(request.query))
+        headers = {"Host": url.netloc.decode("ascii"), **_AGENT, **request.headers, **self._auth(request)}
+        body = b""
+        if request.body is not None:
+            body = json.dumps(request.body, ensure_ascii=False, separators=(",", ":")).encode()
+            headers["Content-Type"] = "application/json"
+        if request.method != "GET":
+            headers["Content-Length"] = str(len(body))
+        return Sending(
+            method=request.method,
+            place=place_of(url),
+            target=url.raw_path,
+            headers=_encoded(headers),
+            body=body,
+            patience=patience,
+            leaving=leaving,
+        )
 
     def _auth(self, request: Request) -> dict[str, str]:
         if not request.key or not self._key:
@@ -176,10 +189,9 @@ class Client:
         """A multipart upload, the file last; with the key only where the provider itself takes the file."""
         headers = self._auth_for(url) if key else {}
         try:
-            async with self._plain.stream(
-                "POST", url, data=dict(fields), files={name: file}, headers=headers, follow_redirects=False
-            ) as response:
-                return await _whole(response)
+            async with self._uploading.stream("POST", url, data=dict(fields), files={name: file}, headers=headers) as response:
+                with anyio.fail_after(_BODY):
+                    return await whole(response.status_code, response.headers.raw, response.aiter_raw(), MOST_REPLY)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Unreachable(_why(error, urlsplit(url).netloc), sent=True) from error
 
@@ -188,12 +200,42 @@ class Client:
         self, url: str, *, headers: Mapping[str, str] | None = None, key: bool = False
     ) -> AsyncIterator[httpx.Response]:
         """Open a render's link, or with the key the provider's own endpoint for it; the caller reads `aiter_raw`."""
-        sent = {"Accept-Encoding": "identity", **(headers or {}), **(self._auth_for(url) if key else {})}
+        sent = {**_AGENT, "Accept-Encoding": "identity", **(headers or {})}
         try:
-            async with self._plain.stream("GET", url, headers=sent) as response:
+            response = await self._followed(httpx.URL(url), sent, self._auth_for(url) if key else {})
+            try:
                 yield response
+            finally:
+                await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Unreachable(_why(error, urlsplit(url).netloc), sent=True) from error
+
+    async def _followed(self, url: httpx.URL, headers: dict[str, str], auth: Mapping[str, str]) -> httpx.Response:
+        """What a link leads to. Every hop is checked before it is made, and the key goes to no other host than the first."""
+        first = url
+        for _ in range(_MOST_HOPS):
+            await self._check(url)
+            said = {"Host": url.netloc.decode("ascii"), **headers, **(auth if is_at(str(url), [str(first)]) else {})}
+            if url.userinfo:  # a login in the link itself
+                said["Authorization"] = f"Basic {b64encode(unquote_to_bytes(url.userinfo)).decode()}"
+            with anyio.fail_after(_REPLY):
+                answer = await self._fetching.send(
+                    Sending(
+                        method="GET",
+                        place=place_of(url),
+                        target=url.raw_path,
+                        headers=_encoded(said),
+                        patience=_ASK,
+                        # Between the check of a name and the connection it may have come to stand for something else.
+                        met=partial(reach.check_address, shown=url.host, home=self._home),
+                    )
+                )
+            response = httpx.Response(answer.status, headers=list(answer.headers), stream=answer)
+            if not response.has_redirect_location:
+                return response
+            await response.aclose()
+            url = url.join(response.headers["location"])
+        raise httpx.TooManyRedirects(f"more than {_MOST_HOPS - 1}")
 
     def _auth_for(self, url: str) -> dict[str, str]:
         """The key's header, for the provider's own hosts and nothing else."""
@@ -201,71 +243,30 @@ class Client:
             raise Refused(f"the key does not go to {urlsplit(url).netloc}")
         return self._auth(Request(method="GET", path=""))
 
-    async def _check_hop(self, request: httpx.Request) -> None:
-        """Before every hop: only where links may lead, and the key not beyond the provider's own hosts."""
-        url = str(request.url)
-        self.check_link(url)
-        await self._check_addresses(request.url.host, request.url.port or 443)
-        if not is_at(url, self.base_urls):
-            for name in self._auth(Request(method="GET", path="")):
-                request.headers.pop(name, None)
-
-    async def _check_addresses(self, host: str, port: int) -> None:
-        """A name may stand for this machine or one in its network: what it resolves to counts, in whatever form it is written."""
-        if realm(host) == realm(split(self.base_url).hostname or "") != "everywhere":
-            return
-        try:
-            found = await anyio.getaddrinfo(host, port)
-        except OSError:
-            return  # a proxy may know it; without one there is no connection
-        for *_, address in found:
-            self._check_realm(str(address[0]), host)
-
-    def _check_realm(self, address: str, shown: str) -> None:
-        """A link leads anywhere in the world, or to where the provider itself lives: this machine, or its network."""
-        if realm(address) not in {"everywhere", realm(split(self.base_url).hostname or "")}:
-            raise Refused(f"the provider gave a link into a private network: {shown}")
-
     def check_link(self, url: str) -> None:
-        """Links come from a server: http(s) only, into this machine or its network only where the provider lives there."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise Refused(f'the provider gave a link that is not http(s): "{clean(url, 80)}"')
-        self._check_realm(parts.hostname, parts.hostname)
+        """Whether it may be followed, as far as can be told without the network."""
+        reach.check(url, self._home)
+
+    @property
+    def _home(self) -> Realm:
+        return realm(split(self.base_url).hostname or "")
+
+    async def _check(self, url: httpx.URL) -> None:
+        self.check_link(str(url))
+        await reach.check_name(url.host, url.port or 443, self._home)
+
+    async def _check_upload(self, request: httpx.Request) -> None:
+        await self._check(request.url)
+
+
+def _encoded(headers: Mapping[str, str]) -> Headers:
+    return [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
 
 
 @lru_cache(maxsize=8192)
 def _url(text: str) -> httpx.URL:
     """Parsed once: a task's is asked for again and again, and parsing is a seventh of a query's CPU."""
     return httpx.URL(text)
-
-
-async def _whole(response: httpx.Response) -> Reply:
-    """Read to the end, and undo a compression that is really there: some gateways name one that they have not done."""
-    chunks = []
-    size = 0
-    with anyio.fail_after(_BODY):
-        async for chunk in response.aiter_raw():
-            size += len(chunk)
-            if size > MOST_REPLY:
-                raise httpx.DecodingError(f"more than {MOST_REPLY} bytes")
-            chunks.append(chunk)
-    body = b"".join(chunks)
-    if response.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}:
-        body = _unpacked(body)
-    headers = {name: hide(value) for name, value in response.headers.items()}
-    return Reply(status=response.status_code, headers=headers, body=hide_bytes(body))  # some servers repeat the key
-
-
-def _unpacked(body: bytes) -> bytes:
-    packed = zlib.decompressobj(wbits=47)  # gzip or zlib, by its own head
-    try:
-        plain = packed.decompress(body, MOST_REPLY)
-    except zlib.error:
-        return body
-    if packed.unconsumed_tail:
-        raise httpx.DecodingError(f"more than {MOST_REPLY} bytes")
-    return plain
 
 
 def _why(error: Exception, host: str) -> str:

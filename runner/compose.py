@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, Protocol, TypeVar
 
-from runner import judge, layers, parameters, templates, verdict, ways
+from runner import judge, layers, parameters, roles, verdict, ways
 from runner.assets import Medium, Shelf
 from runner.catalog import Catalog, Model, Provider
 from runner.errors import Place, Problem
+from runner.homes import Homes
 from runner.judge import Fault
-from runner.layers import Layer
 from runner.links import Tied
 from runner.plainly import DEVICES, ID, Plainly
 from runner.roles import Cast
-from runner.shots import Shot
-from runner.source import Map
-from runner.stack import Broken, Columns, Notes, Outer, Stack
-from runner.templates import TemplateError
+from runner.salvage import Torn
+from runner.shots import Shot, fingerprint
+from runner.stack import Broken, Draft, Notes, Stack
+
+_Found = TypeVar("_Found")
 
 
 class Heard(Notes, Protocol):
@@ -42,40 +44,51 @@ class Composer:
     top_place: Place
 
     ids: dict[str, Place] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)  # the ids of shots of which something is
     tied: list[Tied] = field(default_factory=list)  # the shots with links, which are looked at when all shots are there
     plainly: Plainly = field(init=False)
-    outers: dict[tuple[int, ...], Outer] = field(default_factory=dict)
-    folders: dict[str, bool] = field(default_factory=dict)  # output folders, and whether they lie inside
+    homes: Homes = field(init=False)
 
-    def shot(self, rows: Sequence[Layer], variables: Sequence[Map], columns: Columns) -> Shot | None:
-        outer, own, before = self._outer(rows[:-1], variables), rows[-1].data, len(self.notes.problems)
-        if not columns.values and (plain := self.plainly.made(outer, own)) and self._takes_id(plain):
+    def shot(self, draft: Draft, torn: Torn | None = None) -> Shot | None:
+        """The shot; None where anything of it is broken, when all that can be said of the rest has been. `torn` is what is."""
+        before = len(self.notes.problems)
+        if not torn and (plain := self.plainly.made(draft)) and self._takes_id(plain):
             return plain
+        stack = Stack(draft, notes=self.notes, shelf=self.shelf, lost=torn.lost if torn else ())
         try:
-            stack = Stack(rows, notes=self.notes, shelf=self.shelf, variables=variables, columns=columns, outer=outer)
             self._check_id_is_free(stack)
             made = _Shot(self, stack).made()
         except Broken:
+            self.broken.append(stack.id)
             return None
-        if not columns.values and len(self.notes.problems) == before:
-            self.plainly.learn(outer, own, made, self.catalog.providers[made.provider])
+        if len(self.notes.problems) == before:
+            self.plainly.learn(draft, made, self.catalog.providers[made.provider])
         return made
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plainly", Plainly(output=self.output, built_in=self.built_in))
+        homes = Homes(
+            pattern=self.output,
+            place=self.output_place,
+            built_in=self.built_in,
+            notes=self.notes,
+            roots=self.shelf.roots,
+            folder=self.shelf.folder,
+        )
+        object.__setattr__(self, "homes", homes)
+
+    @cached_property
+    def any_model(self) -> Model:
+        return roles.anyones(self.catalog.models.values())
 
     def _takes_id(self, shot: Shot) -> bool:
         """Whether the id was free; now it is this shot's."""
         return self.ids.setdefault(shot.id.casefold(), shot.place) is shot.place
 
-    def _outer(self, rows: Sequence[Layer], variables: Sequence[Map]) -> Outer:
-        key = tuple(map(id, (*rows, *variables)))
-        if key not in self.outers:
-            self.outers[key] = Outer(rows, variables)
-        return self.outers[key]
-
     def _check_id_is_free(self, stack: Stack) -> None:
         """Ids are unique ignoring case, since files on some systems are."""
+        if "id" in stack.lost:
+            return
         place = stack.place("id")
         other = self.ids.setdefault(stack.id.casefold(), place)
         if other is place:
@@ -100,35 +113,36 @@ class _Shot:
         self.note = stack.note
 
     def made(self) -> Shot:
-        self._check_id()
-        self.stack.check_variables()
-        model, model_name = self._model()
-        provider = self._provider(model)
-        prompt = self.stack.prompt()
-        negative = self.stack.text("negative_prompt")
-        dropped, given = parameters.chosen(self.stack, self.by.catalog, model)
-        texts = {name: text for name, text in (("prompt", prompt), ("negative_prompt", negative)) if text is not None}
-        for name in [name for name in texts if name not in model.schema["properties"] and name not in self.own.data]:
-            dropped = (*dropped, name)  # from an outer layer, as parameters are
-            del texts[name]
+        """The shot. Raises Broken where anything of it is, when all that can be said of the rest has been."""
+        stack, lost = self.stack, self.stack.lost
+        self._tried("id", self._check_id)
+        self._tried("variables", stack.check_variables)
+        named = self._tried("model", self._model)
+        model, model_name = named or (self.by.any_model, "")
+        provider = self._tried("provider", self._provider)
+        service = self.by.catalog.providers[provider or "studio"]
+        dropped, given = parameters.chosen(stack, self.by.catalog, model)
+        texts, unasked = self._texts(model if named else None)
         prompt, negative = texts.get("prompt"), texts.get("negative_prompt")
-        cast = Cast(self.stack, model, self.by.shelf)
-        wired = parameters.sized(self.stack, model, given)
+        cast = Cast(stack, model, self.by.shelf)
+        wired = self._wired(model, given)
         unchecked = self.data.get("unchecked") or {}
-        service = self.by.catalog.providers[provider]
-        verdict.tell(self.stack, model, service, texts=texts, media=cast.shape, parameters=wired, unchecked=unchecked)
+        if named:
+            verdict.tell(stack, model, service, texts=texts, media=cast.shape, parameters=wired, unchecked=unchecked)
         media = tuple(cast.media)
         is_linked = any(medium.link for medium in media)
-        if not is_linked:
+        if not is_linked and not lost:
             cast.check(wired, self._ratio(wired))
-        self._check_ways(model, service, media, cast.paths)
+        if named and provider:
+            self._check_offer(model, service)
+            self._check_ways(model, service, media, cast.paths)
         shot = Shot(
             id=self.id,
-            place=self.stack.place("id"),
-            scene=self.stack.text("scene"),
+            place=stack.place("id"),
+            scene=self._tried("scene", stack.text, "scene"),
             model=model,
             model_name=model_name,
-            provider=provider,
+            provider=provider or "",
             prompt=prompt,
             negative_prompt=negative,
             media=media,
@@ -136,13 +150,48 @@ class _Shot:
             wired=wired,
             unchecked=unchecked,
             takes=self.data.get("takes", 1),
-            output=self._output(model_name, provider),
-            dropped=dropped,
-            fingerprint=None,
-        ).with_media(media)
+            output=self._output(model_name, provider or ""),
+            dropped=(*dropped, *unasked),
+            fingerprint=fingerprint(
+                model=model.id, prompt=prompt, negative_prompt=negative, media=media, parameters=given, unchecked=unchecked
+            ),
+        )
         if is_linked:
-            self.by.tied.append(Tied(shot=shot, cast=cast, ratio=self._ratio(wired)))
+            self.by.tied.append(Tied(shot=shot, cast=cast, ratio=self._ratio(wired), is_whole=not lost))
+        if lost:
+            raise Broken
         return shot
+
+    def _tried(self, part: str, step: Callable[..., _Found], *given: Any) -> _Found | None:
+        """What a step yields; None where that part of the shot is lost, by this step or before it."""
+        if part in self.stack.lost:
+            return None
+        try:
+            return step(*given)
+        except Broken:
+            self.stack.lost.add(part)
+            return None
+
+    def _texts(self, model: Model | None) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Prompt and negative prompt, where the shot has them; and those of an outer layer that its model, if known, lacks."""
+        prompt = self._tried("prompt", self.stack.prompt)
+        negative = self._tried("negative_prompt", self.stack.text, "negative_prompt")
+        texts = {name: text for name, text in (("prompt", prompt), ("negative_prompt", negative)) if text is not None}
+        asked = model.schema["properties"] if model else texts
+        unasked = tuple(name for name in texts if name not in asked and name not in self.own.data)
+        return {name: text for name, text in texts.items() if name not in unasked}, unasked
+
+    def _wired(self, model: Model, given: dict[str, Any]) -> dict[str, Any]:
+        """The parameters in the model's own terms; where they do not come to that, as far as they are such already."""
+        wired = self._tried("parameters", parameters.sized, self.stack, model, given)
+        return {name: value for name, value in given.items() if name in model.parameters} if wired is None else wired
+
+    def _output(self, model: str, provider: str) -> str:
+        """Where the picked take is to lie; empty where what that is made of is lost."""
+        if self.stack.lost & {"id", "scene", "model", "provider"}:
+            return ""
+        words = {"shot": self.id, "scene": self.stack.text("scene") or "", "model": model, "provider": provider}
+        return self._tried("output", self.by.homes.of, {**self.stack.variables, **words}) or ""
 
     def _check_id(self) -> None:
         name = self.id.split(".")[0].casefold()
@@ -176,7 +225,7 @@ class _Shot:
             raise Broken
         return models[name], str(name)
 
-    def _provider(self, model: Model) -> str:
+    def _provider(self) -> str:
         written = self.stack.text("provider")
         name = self.by.provider or written or self.by.top_provider or "studio"
         providers = self.by.catalog.providers
@@ -187,19 +236,9 @@ class _Shot:
                 Fault(code="E302", path=(), message=f'unknown provider "{name}"', hint=judge.suggestion(name, providers)),
                 place,
                 path,
+                (self.id or None) if "provider" in self.own.data else None,
             )
             raise Broken
-        provider = providers[name]
-        if not provider.offers(model):
-            offers = judge.suggestion(model.id, provider.models)
-            self.note(Fault(code="E303", path=(), message=f'{name} does not offer "{model.id}"', hint=offers), "model")
-        self._check_region(model, provider)
-        written_model = str(self.stack.text("model"))
-        if provider.offers(model) and not provider.lists(written_model):
-            message = f'{name} lists "{model.id}" by another name than "{written_model}"'
-            self.note(
-                Fault(code="W303", path=(), message=message, hint=judge.suggestion(written_model, provider.models)), "model"
-            )
         return str(name)
 
     def _check_region(self, model: Model, provider: Provider) -> None:
@@ -213,6 +252,16 @@ class _Shot:
         else:
             message = f'no source says whether "{model.id}" is offered in region {provider.region}'
             self.note(Fault(code="W308", path=(), message=message, hint=hint), "model")
+
+    def _check_offer(self, model: Model, provider: Provider) -> None:
+        if not provider.offers(model):
+            offers = judge.suggestion(model.id, provider.models)
+            self.note(Fault(code="E303", path=(), message=f'{provider.name} does not offer "{model.id}"', hint=offers), "model")
+        self._check_region(model, provider)
+        written = str(self.stack.text("model"))
+        if provider.offers(model) and not provider.lists(written):
+            message = f'{provider.name} lists "{model.id}" by another name than "{written}"'
+            self.note(Fault(code="W303", path=(), message=message, hint=judge.suggestion(written, provider.models)), "model")
 
     def _ratio(self, wired: Mapping[str, Any]) -> str | None:
         """The shape that the storyboard asks for, also where this shot's model has no word for it."""
@@ -238,52 +287,3 @@ class _Shot:
             message = f"{provider.name} takes media as bare URLs, which say nothing but one first_frame"
             hint = f"say media_encoding: object under providers: {provider.name}: if it takes objects after all"
             self.note(Fault(code="E309", path=(), message=message, hint=hint), "media")
-
-    def _output(self, model: str, provider: str) -> str:
-        words = {
-            **self.by.built_in,
-            "shot": self.id,
-            "scene": self.stack.text("scene") or "",
-            "model": model,
-            "provider": provider,
-        }
-        try:
-            text = str(templates.expand(self.by.output, {**self.stack.variables, **words}))
-        except TemplateError as error:
-            self.by.notes.add(Fault(code="E203", path=(), message=error.fact, hint=error.hint), self.by.output_place, ("output",))
-            raise Broken from None
-        parts = text.split("/")
-        if (
-            text.startswith("/")
-            or "\\" in text
-            or ".." in parts
-            or ":" in parts[0]
-            or any(part.startswith(".") for part in parts)
-        ):
-            fault = Fault(
-                code="E410",
-                path=(),
-                message=f'the output "{text}" leads out of the manifest\'s folder or is hidden',
-                hint="use a relative path below it",
-            )
-            self.by.notes.add(fault, self.by.output_place, ("output",))
-            raise Broken
-        if not text.endswith(".mp4"):
-            fault = Fault(code="E106", path=(), message=f'the output "{text}" must end in .mp4', hint="every model makes MP4")
-            self.by.notes.add(fault, self.by.output_place, ("output",))
-            raise Broken
-        clean = "/".join(part for part in parts if part not in {"", "."})
-        self._check_folder(clean.rpartition("/")[0])
-        return clean
-
-    def _check_folder(self, name: str) -> None:
-        """The folders of output and takes lie inside the manifest's, after links too: nothing is written through one."""
-        by = self.by
-        if name not in by.folders:
-            places = [(by.shelf.folder / name / takes).resolve() for takes in ("", "takes")]
-            by.folders[name] = all(any(place.is_relative_to(root) for root in by.shelf.roots) for place in places)
-        if not by.folders[name]:
-            message = f'the output folder "{name}" is a link that leads out of the manifest\'s folder'
-            fault = Fault(code="E410", path=(), message=message, hint="allow where it leads with --allow-dir")
-            by.notes.add(fault, by.output_place, ("output",))
-            raise Broken

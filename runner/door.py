@@ -239,9 +239,11 @@ def clean(held: Held, found: Found) -> Found:
     """Delete what `cleanable` has found, each file judged once more; what went, and what stayed and why."""
     from runner import cleaning
 
-    gone = cleaning.delete(found, held.files)
-    held.refresh()
-    return gone
+    try:
+        return cleaning.delete(found, held.ledger)
+    finally:
+        held.ledger.close()
+        held.refresh()
 
 
 def claim(

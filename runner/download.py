@@ -79,10 +79,13 @@ class _Part:
         try:
             if goes_on:
                 return os.open(self.path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             # Never written into as it is: after a crash it may be another name of a finished render.
+            how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            with suppress(FileExistsError, FileNotFoundError):
+                return os.open(self.path, how, 0o644)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.unlink(missing_ok=True)
-            return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
+            return os.open(self.path, how, 0o644)
         except OSError as error:
             raise disk_fault(self.path, error) from error
 
@@ -137,6 +140,7 @@ async def fetch(client: Client, url: str, path: Path, *, headers: Mapping[str, s
         fd = part.begin(response.headers, goes_on=goes_on)
         try:
             await _pour(response, part, fd)
+            facts = await anyio.to_thread.run_sync(_settled, fd, path)
         except TakeError:
             raise
         except BaseException:
@@ -144,7 +148,6 @@ async def fetch(client: Client, url: str, path: Path, *, headers: Mapping[str, s
             raise
         finally:
             os.close(fd)
-    facts = await anyio.to_thread.run_sync(_facts, path)
     return Fetched(part=path, facts={**facts, "sha256": part.digest.hexdigest(), "bytes": part.size})
 
 
@@ -157,11 +160,19 @@ async def _pour(response: Any, part: _Part, fd: int) -> None:
                 raise Unreachable(f"the link sends less than {_SLOWEST} bytes a second", sent=True)
             since, seen = anyio.current_time(), part.size
     part.end()
-    await anyio.to_thread.run_sync(os.fsync, fd)
 
 
 def _continues(headers: Mapping[str, str], part: _Part) -> bool:
     return part.length is not None and headers.get("content-range", "") == f"bytes {part.size}-{part.length - 1}/{part.length}"
+
+
+def _settled(fd: int, path: Path) -> dict[str, Any]:
+    """On the disk, and decoded; in one go, as each way into a thread and back costs as much as hashing 100 kB."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        raise disk_fault(path, error) from error
+    return _facts(path)
 
 
 def _facts(path: Path) -> dict[str, Any]:
@@ -170,4 +181,5 @@ def _facts(path: Path) -> dict[str, Any]:
     except ProbeError as error:
         raise TakeError(f"the render does not decode: {error.fact}", code="Damaged", retryable=True) from error
     facts = {"width": seen.width, "height": seen.height, "fps": seen.fps, "sound": seen.sound}
-    return {**facts, "seconds": None if seen.seconds is None else round(seen.seconds, 3)}
+    lasts = seen.pictures or seen.seconds  # of the pictures: with `fps` it gives their number where the file is not at hand
+    return {**facts, "seconds": None if lasts is None else round(lasts, 3)}

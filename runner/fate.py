@@ -28,7 +28,7 @@ def of(entry: Entry, key: str, known: Lock, provider: Provider, model: Model, at
         case "saved" if key in known.here:
             return "keep", "saved"
         case "saved":
-            return _gone(entry, key, known, provider, now)
+            return _missing(entry, key, known, provider, now)
         case "failed" if error.get("refused"):
             return "submit", f"refused for the moment: {error.get('code')}"
         case "failed" if error.get("retryable") and entry.counted < attempts:
@@ -42,11 +42,16 @@ def of(entry: Entry, key: str, known: Lock, provider: Provider, model: Model, at
             return "answer", "paid for, but the provider no longer has it"
 
 
-def _gone(entry: Entry, key: str, known: Lock, provider: Provider, now: float) -> tuple[Action, str]:
+def gone(entry: Entry) -> str:
+    """Why the file of a saved take is not here."""
+    return f"deleted by clean on {entry.cleaned_at[:10]}" if entry.cleaned_at else "saved elsewhere"
+
+
+def _missing(entry: Entry, key: str, known: Lock, provider: Provider, now: float) -> tuple[Action, str]:
     """Saved once, and the file is not here: the provider may still have it."""
     ended = entry.attempt.ended_at if entry.attempt else None
     if key in known.absent:
-        return "absent", "saved elsewhere; the provider no longer has it"
+        return "absent", f"{gone(entry)}; the provider no longer has it"
     if ended is None or entry.attempt is None or entry.attempt.task_id is None or (now and now - epoch(ended) > provider.lives):
-        return "absent", "saved elsewhere; too old to be fetched again"
-    return "fetch", "saved, but its file is not here"
+        return "absent", f"{gone(entry)}; too old to be fetched again"
+    return "fetch", f"{gone(entry)}, and asked for again" if entry.cleaned_at else "saved, but its file is not here"

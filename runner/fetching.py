@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from runner import answers, folder, media, picking, wire
+from runner import answers, fate, folder, media, picking, wire
 from runner.answers import Status
 from runner.download import Fetched, fetch
 from runner.errors import TakeError, Unreachable
@@ -113,7 +113,7 @@ def _gone(work: Work, account: Account, step: Step) -> None:
         )
     if entry.state == "saved":
         work.ledger.note("absent", take=step.take)
-        work.tell("waiting", take=step.take, reason="saved elsewhere; the provider no longer has it")
+        work.tell("waiting", take=step.take, reason=f"{fate.gone(entry)}; the provider no longer has it")
     elif is_expired(work, account, entry):
         lost(work, step.take)
     else:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +39,50 @@ def is_here(folder: Path, render: Mapping[str, Any]) -> bool:
         return False
 
 
-def by_size(known: Lock) -> dict[int, list[Mapping[str, Any]]]:
+@dataclass(slots=True)
+class Alike:
+    """The renders of one size: their paths and hashes and, from the first question on, which files they are on the disk."""
+
+    paths: list[str] = field(default_factory=list)
+    hashes: set[str] = field(default_factory=set)
+    files: frozenset[tuple[int, int]] | None = None
+
+    def has(self, folder: Path, file: os.stat_result) -> bool:
+        """Whether a file is one of them under another name."""
+        if self.files is None:
+            self.files = frozenset(filter(None, (_file(folder / path) for path in self.paths)))
+        return (file.st_dev, file.st_ino) in self.files
+
+
+def by_size(known: Lock) -> dict[int, Alike]:
     """Every render of the lock by its bytes, so that a file's likeness is found without reading it."""
-    found: dict[int, list[Mapping[str, Any]]] = {}
+    found: dict[int, Alike] = {}
     for entry in known.takes.values():
         if entry.render:
-            found.setdefault(int(entry.render["bytes"]), []).append(entry.render)
+            alike = found.setdefault(int(entry.render["bytes"]), Alike())
+            alike.paths.append(str(entry.render["path"]))
+            alike.hashes.add(str(entry.render["sha256"]))
     return found
 
 
-def is_ours(folder: Path, output: str, renders: Mapping[int, list[Mapping[str, Any]]]) -> bool:
+def is_ours(folder: Path, output: str, renders: Mapping[int, Alike]) -> bool:
     """Whether `output` is free to be replaced: nothing there, or a copy of one of the lock's takes."""
     path = folder / output
     try:
-        alike = renders.get(path.stat().st_size, [])
+        file = path.stat()
     except OSError:
         return not path.is_symlink()
-    if any((folder / render["path"]).exists() and path.samefile(folder / render["path"]) for render in alike):
-        return True
-    return bool(alike) and sha256(path) in {render["sha256"] for render in alike}
+    alike = renders.get(file.st_size)
+    # Most are hard links of their take, which need no reading; a film of equal sizes must not compare each with each.
+    return alike is not None and (alike.has(folder, file) or sha256(path) in alike.hashes)
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _in_takes(folder: Path, manifest: Manifest) -> set[str]:

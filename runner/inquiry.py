@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from runner import changed, folder, written
 from runner import lock as locks
+from runner.assets import Link
 from runner.changed import Difference
 from runner.errors import Place
 from runner.lock import Entry, Lock
@@ -66,7 +67,9 @@ def why(plan: Plan, known: Lock, asked: Mapping[str, str | None]) -> tuple[Answe
         compared = take or next((key for key in reversed([*takes]) if not takes[key].is_open), None)
         changes: tuple[Change, ...] = ()
         if shot and compared and compared not in current:
-            changes = tuple(_placed(one, shot, texts.get(name), names) for one in changed.differences(takes[compared], shot))
+            told = _links(shot, steps, known)
+            differences = changed.differences(takes[compared], shot)
+            changes = tuple(_placed(one, shot, texts.get(name), names, told) for one in differences)
         found.append(
             Answer(
                 id=name,
@@ -102,9 +105,47 @@ class _Names:
         return {**renders, **{medium.identity: medium.value for medium in files}}
 
 
-def _placed(found: Difference, shot: Shot, text: Written | None, names: _Names) -> Change:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Linked:
+    """A link in words: where it is still `open` what it will be, by its value; why it is this take that counts, by role."""
+
+    open: Mapping[str, str]
+    why: Mapping[str, str]
+
+
+def _links(shot: Shot, steps: Sequence[Step], known: Lock) -> _Linked:
+    open_: dict[str, str] = {}
+    why: dict[str, str] = {}
+    for medium in shot.links:
+        link, role = medium.link, medium.role.partition("/")[0]
+        if link is None:
+            continue
+        if medium.is_open:
+            frame = "" if link.frame is None else link.selector
+            waits = next((step.waits for step in steps if step.waits and locks.shot_of(step.waits[0]) == link.shot), ())
+            open_[medium.value] = _framed(frame, _expected(link, medium.take, waits))
+        elif link.take:
+            why[role] = f"the link names take {link.take}"
+        elif known.picked.get(link.shot) == medium.take:
+            at = known.picked_at.get(link.shot)
+            why[role] = f"{medium.take} was picked{f' at {at}' if at else ''}"
+        else:
+            why[role] = f"{medium.take} is the take of {link.shot} as it is now written"
+    return _Linked(open=open_, why=why)
+
+
+def _expected(link: Link, take: str | None, waits: Sequence[str]) -> str:
+    """What a link leads to that leads to no render yet."""
+    if take:
+        return f"{take}, which is not rendered yet"
+    if len(waits) > 1:
+        return f"{link.shot}, none of whose takes is picked ({', '.join(waits)})"
+    return f"{waits[0]}, which is not there" if waits else f"{link.shot}, which has no render"
+
+
+def _placed(found: Difference, shot: Shot, text: Written | None, names: _Names, linked: _Linked) -> Change:
     if found.field.startswith("media."):
-        found = _named(found, shot, names)
+        found = _named(found, shot, names, linked)
     if text is None:
         return Change(difference=found, places=(shot.place,))
     if found.field == "prompt" and isinstance(found.was, str) and isinstance(found.now, str):
@@ -112,7 +153,7 @@ def _placed(found: Difference, shot: Shot, text: Written | None, names: _Names) 
     return Change(difference=found, places=(text.place(found.field),))
 
 
-def _named(found: Difference, shot: Shot, names: _Names) -> Difference:
+def _named(found: Difference, shot: Shot, names: _Names, linked: _Linked) -> Difference:
     """Media by the names that people gave them; the lock has only what was in them."""
     role = found.field.partition(".")[2]
     known = names.by_content
@@ -120,8 +161,8 @@ def _named(found: Difference, shot: Shot, names: _Names) -> Difference:
     wanted = found.was if isinstance(found.was, str) else ""
     if own and own.path and wanted.startswith("sha256:") and _plain(wanted) not in known:
         known = {**known, **_beside(own.path, names.root, wanted)}
-    was, now = _said(found.was, known), _said(found.now, known)
-    note = found.note
+    was, now = _said(found.was, known), _said(found.now, known, linked.open)
+    note = found.note or linked.why.get(role)
     if own and isinstance(found.was, str) and was == _short(found.was):
         note = f"not the content that the take was made from ({was}), which is nowhere beside it"
         was = None
@@ -132,17 +173,24 @@ def _plain(identity: str) -> str:
     return identity.partition("#")[0]
 
 
-def _said(identity: Any, names: Mapping[str, str]) -> Any:
-    """An identity as a name, a frame of it in words; a reference's begins with its kind."""
+def _said(identity: Any, names: Mapping[str, str], open_: Mapping[str, str] | None = None) -> Any:
+    """An identity as a name, a frame of it in words; a reference's begins with its kind. `open_` are links by their value."""
     if isinstance(identity, list):
-        return [_said(one, names) for one in identity]
+        return [_said(one, names, open_) for one in identity]
     if not isinstance(identity, str):
         return identity
+    for value, words in (open_ or {}).items():
+        if identity.endswith(value):
+            return identity.removesuffix(value) + words
     kind, _, rest = identity.rpartition(" ")
     name, _, frame = rest.partition("#")
-    said = names.get(name) or _short(rest)
+    return f"{kind} {_framed(frame, names.get(name) or _short(rest))}".strip()
+
+
+def _framed(frame: str, said: str) -> str:
+    """A render, or a frame of it by its selector."""
     told = {"": said, "first": f"the first frame of {said}", "last": f"the last frame of {said}"}.get(frame)
-    return f"{kind} {told or f'the frame at {frame} s of {said}'}".strip()
+    return told or f"the frame at {frame} s of {said}"
 
 
 def _short(identity: str) -> str:

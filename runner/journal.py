@@ -32,28 +32,33 @@ class DiskError(CallsheetError):
     exit_code = 3
 
 
-def read(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """Every whole record, and how many bytes they take. A missing journal is an empty one."""
+def read(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Every whole record, one at a time, with the byte at which its line ends. A missing journal is an empty one."""
+    end = 0
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                end += len(line)
+                yield _record(line, path, number), end
     except FileNotFoundError:
-        return [], 0
+        return
     except OSError as error:
         raise Refused(f"{path}: the journal cannot be read: {error.strerror}") from error
-    whole = data[: data.rfind(b"\n") + 1]
-    records = []
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise _damaged(path, number) from error
-        if not isinstance(record, dict) or "event" not in record:
-            raise _damaged(path, number)
-        if record["event"] == "run" and record.get("journal", VERSION) != VERSION:
-            fact = f"{path}:{number}: the journal has version {record['journal']}, this callsheet knows {VERSION}"
-            raise Refused(fact, hint="upgrade callsheet; nothing was sent")
-        records.append(record)
-    return records, len(whole)
+
+
+def _record(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, number) from error
+    if not isinstance(record, dict) or "event" not in record:
+        raise _damaged(path, number)
+    if record["event"] == "run" and record.get("journal", VERSION) != VERSION:
+        fact = f"{path}:{number}: the journal has version {record['journal']}, this callsheet knows {VERSION}"
+        raise Refused(fact, hint="upgrade callsheet; nothing was sent")
+    return record
 
 
 def _damaged(path: Path, number: int) -> Refused:
@@ -83,18 +88,16 @@ class Journal:
         except FileNotFoundError:
             return True
 
-    def open(self) -> list[dict[str, Any]]:
-        """Open it and cut off a torn end; what it says so far."""
+    def open(self, size: int) -> None:
+        """Open it and cut off what lies beyond `size`, a torn end."""
         with disk(self.path):
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
-            records, size = read(self.path)
             if size != os.fstat(self._fd).st_size:
                 os.ftruncate(self._fd, size)
             sync_folder(self.path.parent)
         with suppress(OSError):
             if not self._reserve.exists():
                 self._reserve.write_bytes(os.urandom(_RESERVE))  # zeros take no room on a disk that compresses
-        return records
 
     def append(self, record: Mapping[str, Any], *, sync: bool) -> None:
         """One line; with `sync` it is on disk when this returns, but for what can be learnt again: that waits a moment for others.

@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from runner import accept
+from runner.forms import Check
 from runner.keywords import KEYWORDS, Broken
 
 _TYPES = {
@@ -43,7 +44,7 @@ def faults(schema: Mapping[str, Any], value: Any) -> list[Fault]:
     held = _Held(schema)
     if (accepts := _acceptor(held)) and accepts(value):
         return []
-    errors = validator(held).iter_errors(value)
+    errors = _voice(held).iter_errors(value)
     found = [_reasoned(fault, schema, error) for error in errors for fault in _worded(error)]
     mistyped = {fault.path for fault in found if fault.code == "E103"}
     return [fault for fault in found if not (fault.code == "E104" and fault.path in mistyped)]
@@ -67,7 +68,7 @@ def fits(schema: Mapping[str, Any], value: Any) -> bool:
     return fitting(schema)(value)
 
 
-def fitting(schema: Mapping[str, Any]) -> accept.Check:
+def fitting(schema: Mapping[str, Any]) -> Check:
     """`fits` for one schema and many values."""
     held = _Held(schema)
     return _acceptor(held) or (lambda value: bool(validator(held).is_valid(value)))
@@ -89,7 +90,7 @@ class _Held:
 
 
 @lru_cache(maxsize=512)
-def _acceptor(held: _Held) -> accept.Check | None:
+def _acceptor(held: _Held) -> Check | None:
     return accept.compiled(held.schema)
 
 
@@ -114,6 +115,29 @@ def _judge() -> Any:
 
     extend: Any = validators.extend
     return extend(Draft202012Validator, {name: told(rule) for name, rule in KEYWORDS.items()})
+
+
+@lru_cache(maxsize=512)
+def _voice(held: _Held) -> Any:
+    """The validator of what is refused: of a list it looks at the refused items only, since one slip may be among thousands."""
+    from jsonschema import validators
+
+    by_itself = _judge().VALIDATORS["items"]
+    checks: dict[int, Check | None] = {}
+
+    def items(validator: Any, each: Any, value: Any, schema: Mapping[str, Any]) -> Iterator[_Error]:
+        if not isinstance(value, list) or not isinstance(each, dict) or "prefixItems" in schema:
+            yield from by_itself(validator, each, value, schema)
+            return
+        if id(each) not in checks:
+            checks[id(each)] = accept.compiled(each, held.schema)
+        fits = checks[id(each)]
+        for number, item in enumerate(value):
+            if fits is None or not fits(item):
+                yield from validator.descend(item, each, path=number)
+
+    extend: Any = validators.extend
+    return extend(_judge(), {"items": items})(held.schema)
 
 
 def _worded(error: _Error) -> Iterable[Fault]:

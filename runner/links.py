@@ -7,7 +7,7 @@ as can be known before anything is rendered, that its render will suit the role 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from runner import fit
 from runner.assets import Medium
 from runner.judge import Fault, suggestion
+from runner.lock import Entry, number_of, shot_of
 from runner.probe import Probe
 from runner.shots import Shot
 from runner.stack import Stack
@@ -34,11 +35,15 @@ class Cast(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tied:
-    """A shot with links as it was composed; `cast` knows where each was written, `ratio` is the storyboard's."""
+    """A shot with links as it was composed; `cast` knows where each was written, `ratio` is the storyboard's.
+
+    Of one that is not whole only its links are of interest: whatever else it says may be lost.
+    """
 
     shot: Shot
     cast: Cast
     ratio: str | None
+    is_whole: bool
 
     def note(self, code: str, medium: Medium, message: str, *key: str, hint: str | None = None) -> None:
         path = self.cast.paths[medium.role]
@@ -46,38 +51,45 @@ class Tied:
 
 
 def tie(
-    shots: Iterable[Shot | None], tied: Sequence[Tied], begun: Container[str], skipped: Sequence[str]
+    shots: Iterable[Shot | None],
+    tied: Sequence[Tied],
+    broken: Sequence[str],
+    skipped: Sequence[str],
+    made: Callable[[], Mapping[str, Entry]],
 ) -> tuple[dict[str, Shot], tuple[str, ...]]:
     """The linked shots with their links' `probe` set, by id, and their ids in an order in which none comes before its source.
 
-    Faults are noted at the links. Of broken shots enough has been said: `begun` are all ids that were looked at, without
-    regard to case, `skipped` the patterns of those that were not.
+    Faults are noted at the links. Of broken shots enough has been said: `broken` are their ids, `skipped` the patterns of those
+    that were not even looked at. `made` reads the lock's takes; it is called only for a
+    link to a take that the manifest does not ask for.
     """
     known = {shot.id: shot for shot in shots if shot}
-    folded = {name.casefold() for name in known}
+    folded = {name.casefold() for name in broken}
 
     def is_broken(name: str) -> bool:
-        other = name.casefold()
-        return (other in begun and other not in folded) or any(fnmatchcase(name, pattern) for pattern in skipped)
+        return name.casefold() in folded or any(fnmatchcase(name, pattern) for pattern in skipped)
 
     for one in tied:
-        _tell_missing(one, known, is_broken)
-    made: dict[str, Shot] = {}
+        _tell_missing(one, known, is_broken, broken)
+    whole: dict[str, Shot] = {}
     for one in _ordered(tied):
+        if not one.is_whole:
+            continue
         media = tuple(replace(medium, probe=_planned(medium, known)) if medium.link else medium for medium in one.shot.media)
-        known[one.shot.id] = made[one.shot.id] = one.shot.with_media(media)
+        known[one.shot.id] = whole[one.shot.id] = one.shot.with_media(media)
         one.cast.media = list(media)
-        for medium in made[one.shot.id].links:
+        for medium in whole[one.shot.id].links:
             _check(one, medium, known)
+            _check_take(one, medium, known, made)
         one.cast.check(one.shot.wired, one.ratio)
-    return made, tuple(made)
+    return whole, tuple(whole)
 
 
-def _tell_missing(one: Tied, known: Mapping[str, Shot], is_broken: Callable[[str], bool]) -> None:
+def _tell_missing(one: Tied, known: Mapping[str, Shot], is_broken: Callable[[str], bool], broken: Sequence[str]) -> None:
     for medium in one.shot.links:
         name = medium.link.shot if medium.link else ""
         if name not in known and not is_broken(name):
-            hint = suggestion(name, [*known][:_NEAR])
+            hint = suggestion(name, [*dict.fromkeys([*known, *filter(None, broken)])][:_NEAR])
             one.note("E208", medium, f'there is no shot "{name}"', "shot", hint=hint)
 
 
@@ -159,3 +171,20 @@ def _check(one: Tied, medium: Medium, known: Mapping[str, Shot]) -> None:
         one.note(fault.code, medium, fault.message, "frame", hint=fault.hint)
     for fault in fit.misfits(medium.rule, medium.probe):
         one.note(fault.code, medium, f"{link.named()} {fault.message}", "shot", hint=fault.hint)
+
+
+def _check_take(one: Tied, medium: Medium, known: Mapping[str, Shot], made: Callable[[], Mapping[str, Entry]]) -> None:
+    """Warn of a link that no run will ever bring anything for: a take that is neither wanted nor there."""
+    link, source = medium.link, known.get(medium.link.shot) if medium.link else None
+    if link is None or source is None or (link.take or 1) <= source.takes:
+        return
+    there = [number_of(take) for take, entry in made().items() if shot_of(take) == source.id and (link.take or entry.render)]
+    if link.take in there or (there and link.take is None):
+        return
+    if link.take is None:
+        hint = "let it have a take, or link to a file"
+        one.note("W208", medium, f"{source.id} has no render and wants no takes", "shot", hint=hint)
+        return
+    wants = "no takes" if not source.takes else f"only {source.takes} take{'s' * (source.takes > 1)}"
+    message = f"{source.id}@{link.take} is not in the lock, and {source.id} wants {wants}"
+    one.note("W208", medium, message, "take", hint="leave take: out for the one that is picked")

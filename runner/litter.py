@@ -29,6 +29,7 @@ class Item:
     entry: Entry | None = None
     note: str = ""
     shared: bool = False  # with the other manifests of the folder
+    guard: Path | None = None  # held by a studio that is at work in these files
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

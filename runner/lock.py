@@ -49,7 +49,7 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One take. `render` is set once its file is checked; `was` lists the keys it had before its shot was renamed."""
+    """One take. `render` is set once its file is checked, `cleaned_at` once `clean` deletes it; `was` are keys before a rename."""
 
     state: State
     fingerprint: str | None = None
@@ -60,6 +60,7 @@ class Entry:
     render: Mapping[str, Any] | None = None
     attempts: tuple[Attempt, ...] = ()
     was: tuple[str, ...] = ()
+    cleaned_at: str | None = None
 
     @property
     def attempt(self) -> Attempt | None:
@@ -95,11 +96,13 @@ class Lock:
     """All that is known, and of this folder: whose files are `here`, what stands in the way (`foreign`).
 
     `absent` are takes whose provider has said that it no longer has the render; `serial` changes with every record,
-    so that an old plan can be told. `orphaned_run` is the run that the lock names when its journal is not here.
+    so that an old plan can be told. `picked_at` is when, of the picks that this journal has. `orphaned_run` is the run that
+    the lock names when its journal is not here.
     """
 
     takes: Mapping[str, Entry] = field(default_factory=dict)
     picked: Mapping[str, str] = field(default_factory=dict)
+    picked_at: Mapping[str, str] = field(default_factory=dict)
     run: Run | None = None
     here: frozenset[str] = frozenset()
     foreign: frozenset[str] = frozenset()
@@ -154,8 +157,8 @@ def apply(known: Lock, record: Mapping[str, Any]) -> Lock:
     takes: Any = known.takes
     match kind:
         case "picked":
-            picked = {**known.picked, record["shot"]: record["take"]}
-            return replace(known, picked={shot: key for shot, key in picked.items() if key})
+            picked = {shot: key for shot, key in {**known.picked, record["shot"]: record["take"]}.items() if key}
+            return replace(known, picked=picked, picked_at={**known.picked_at, record["shot"]: record.get("at", "")})
         case "unwanted":
             takes.pop(take, None)
             return known
@@ -170,11 +173,8 @@ def apply(known: Lock, record: Mapping[str, Any]) -> Lock:
             takes[take] = both(takes[take], entry) if take in takes else entry
             return known
     takes[take] = advanced(takes.get(take), record)
-    return (
-        replace(known, absent=known.absent - {str(take)})
-        if take in known.absent and kind in {"intended", "adopted", "saved"}
-        else known
-    )
+    is_back = take in known.absent and kind in {"intended", "adopted", "saved"}
+    return replace(known, absent=known.absent - {str(take)}) if is_back else known
 
 
 def _renamed(known: Lock, record: Mapping[str, Any]) -> Lock:
@@ -216,7 +216,9 @@ def advanced(before: Entry | None, record: Mapping[str, Any]) -> Entry:
         case "fetched":
             return replace(_known(before, record), render=record["render"])
         case "saved":
-            return replace(_known(before, record), state="saved", render=record["render"])
+            return replace(_known(before, record), state="saved", render=record["render"], cleaned_at=None)
+        case "cleaned":
+            return replace(_known(before, record), cleaned_at=record["at"])
         case "failed" | "canceled" | "lost" as state:
             return _with(before, record, state, ended_at=record["at"], error=record.get("error"))
         case other:
@@ -242,7 +244,8 @@ def _intended(before: Entry | None, record: Mapping[str, Any]) -> Entry:
     )
     attempts = tuple(one for one in base.attempts if one.id != attempt.id)
     named = {name: record.get(name) for name in ("fingerprint", "seed", "provider", "model")}
-    return replace(base, state="intended", request=record.get("request", {}), render=None, attempts=(*attempts, attempt), **named)  # type: ignore[arg-type]
+    base = replace(base, render=None, cleaned_at=None, attempts=(*attempts, attempt))
+    return replace(base, state="intended", request=record.get("request", {}), **named)  # type: ignore[arg-type]
 
 
 def _adopted(before: Entry | None, record: Mapping[str, Any]) -> Entry:
@@ -254,7 +257,7 @@ def _adopted(before: Entry | None, record: Mapping[str, Any]) -> Entry:
     attempt = replace(known, ended_at=None, error=None, **told)
     attempts = tuple(one for one in base.attempts if one.id != attempt.id)
     named = {name: record[name] for name in ("fingerprint", "provider", "model", "request") if record.get(name) is not None}
-    return replace(base, state="submitted", render=None, attempts=(*attempts, attempt), **named)
+    return replace(base, state="submitted", render=None, cleaned_at=None, attempts=(*attempts, attempt), **named)
 
 
 def _with(before: Entry | None, record: Mapping[str, Any], state: State, **changes: Any) -> Entry:

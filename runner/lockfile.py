@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from runner import journal as journals
 from runner import lock as locks
-from runner import lockread, locktext
+from runner import lockread, locktext, past
 from runner.clock import stamp
 from runner.errors import LockHeld, Refused
 from runner.journal import DiskError, Journal, disk, says, sync_folder, write_whole
-from runner.lock import Lock, LockDamaged, Run
+from runner.lock import Lock, Run
 from runner.takes import Takes
 from runner.united import united
 
@@ -66,23 +66,15 @@ class Files:
 
 def load(files: Files) -> Lock:
     """What lock and journal say together; never writes, and may be called while a run is alive."""
-    records, size = journals.read(files.journal)
-    known = _folded(records, files.journal)
-    text, lock = _read_lock(files.lock, known)
-    runs = set()
-    used = set()
-    for record in records:
-        used.add(record.get("take"))
-        match record["event"]:
-            case "run":
-                runs.add(record["run"])
-            case "settled":
-                runs.add(record["settled"])
-    whole = united(lock, known)
-    orphaned = lock.run if lock.run and lock.run.id not in runs else None
-    serial = f"{size}:{sha256(text).hexdigest()[:16]}"
-    keys = frozenset(key for key in used if key)
-    return replace(whole, takes=Takes(whole.takes), used=keys, serial=serial, orphaned_run=orphaned)
+    told = past.read(files.journal)
+    text, lock = _read_lock(files.lock, told.lock)
+    whole = united(lock, told.lock)
+    orphaned = lock.run if lock.run and lock.run.id not in told.runs else None
+    serial = f"{told.size}:{sha256(text).hexdigest()[:16]}"
+    at = told.lock.picked_at
+    picked_at = {shot: at[shot] for shot in at if at[shot] and told.lock.picked.get(shot) == whole.picked.get(shot)}
+    known = replace(whole, takes=Takes(whole.takes), used=told.used, picked_at=picked_at)
+    return replace(known, serial=serial, orphaned_run=orphaned)
 
 
 def beside(files: Files) -> dict[str, Lock]:
@@ -91,19 +83,6 @@ def beside(files: Files) -> dict[str, Lock]:
     names |= {path.name.removesuffix(".journal") for path in files.state.glob("*.journal")}
     others = (Files(lock=files.lock.with_name(f"{name}.callsheet.lock")) for name in sorted(names - {files.name}))
     return {other.lock.name: load(other) for other in others}
-
-
-def _folded(records: Sequence[Mapping[str, Any]], path: Path) -> Lock:
-    """What the journal's records come to."""
-    known = Lock(takes={})
-    for number, record in enumerate(records, 1):
-        try:
-            entry = {"entry": locktext.entry_of(record["entry"])} if record["event"] == "known" else {}
-            known = locks.apply(known, {**record, **entry})
-        except (LockDamaged, KeyError, TypeError, ValueError, AttributeError) as error:
-            hint = "it is a newer callsheet's, or was edited: upgrade, or keep a copy of the file and ask for help"
-            raise Refused(f"{path}:{number}: a record makes no sense: {error}", hint=hint) from error
-    return known
 
 
 def _read_lock(path: Path, told: Lock) -> tuple[bytes, Lock]:
@@ -213,7 +192,9 @@ class Ledger:
 
     def _open(self) -> None:
         """Open the journal, and take in what only the lock's file knows."""
-        told = _folded(self._journal.open(), self.files.journal)
+        there = past.read(self.files.journal)
+        self._journal.open(there.size)
+        told = there.lock
         begun = {"event": "run", "journal": journals.VERSION, "at": stamp(self.now()), "run": self.run, "seq": -1}
         self._journal.append(begun, sync=True)
         for key, entry in self.lock.takes.items():

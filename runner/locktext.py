@@ -82,7 +82,7 @@ def _laid(value: Any, before: str) -> str:
 
 def entry_json(entry: Entry) -> dict[str, Any]:
     text: dict[str, Any] = {"state": entry.state, "attempts": [attempt_json(attempt) for attempt in entry.attempts]}
-    for name in ("fingerprint", "seed", "provider", "model", "render"):
+    for name in ("fingerprint", "seed", "provider", "model", "render", "cleaned_at"):
         if (value := getattr(entry, name)) is not None:
             text[name] = value
     if entry.request:
@@ -126,9 +126,8 @@ def from_json(text: Mapping[str, Any]) -> Lock:
 
 
 def entry_of(text: Mapping[str, Any]) -> Entry:
-    plain = {
-        name: text[name] for name in ("state", "fingerprint", "seed", "provider", "model", "request", "render") if name in text
-    }
+    names = ("state", "fingerprint", "seed", "provider", "model", "request", "render", "cleaned_at")
+    plain = {name: text[name] for name in names if name in text}
     attempts = tuple(_attempt(one) for one in text.get("attempts", ()))
     return Entry(**plain, attempts=attempts, was=tuple(text.get("was", ())))
 

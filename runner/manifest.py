@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from runner import catalog as catalogue
-from runner import judge, layers, links, preview, providers, rows, source
+from runner import judge, layers, links, preview, providers, rows, salvage, source
 from runner.assets import Shelf
 from runner.catalog import Catalog
 from runner.compose import Composer
-from runner.errors import ManifestError, Place, Problem, UsageError
+from runner.errors import CallsheetError, ManifestError, Place, Problem, UsageError
 from runner.judge import Fault
 from runner.layers import Layer
-from runner.shots import Manifest, Shot, stem
+from runner.lock import Entry
+from runner.shots import Manifest, Shot, lock_path, stem
 from runner.source import Map, Seq, Source
 
 DEFAULT_OUTPUT = "renders/${manifest}/${shot}.mp4"
@@ -117,7 +118,7 @@ def read(
 def _structure(text: Source, notes: Notes) -> None:
     """The manifest's own schema; key-shaped strings anywhere."""
     for fault in judge.faults(catalogue.schema("manifest"), text.data):
-        notes.add(fault, rows.spot(text, fault), fault.path)
+        notes.add(fault, rows.spot(text, fault), fault.path, rows.owner(text, fault.path))
     if isinstance(text.data, Map):
         rows.tell_secrets(text, notes)
 
@@ -208,19 +209,29 @@ def _shots(
     seen.shots = sum(len(part.text.data.get("shots") or ()) for part in found)
     untold: list[str] = []
     for part in found:
-        variables = [found[0].variables, part.variables]
-        skipped = rows.pointers(notes.problems, part.text.file)
-        untold += rows.ids(part, skipped)
-        for row in rows.rows(part, chosen, notes, shelf, skipped):
-            made.append(composer.shot(row.layers, variables, row.columns))
+        torn = salvage.torn(part.text, notes.problems)
+        untold += rows.ids(part, (number for number, one in torn.items() if one.shot is None))
+        for row in rows.rows(part, chosen, notes, shelf, torn):
+            made.append(composer.shot(row, torn.get(int(row.own.path[-1])) if torn else None))
             if len(made) > MOST_SHOTS:
                 message = f"more than {MOST_SHOTS:,} shots in all"
-                notes.add(Fault(code="E105", path=(), message=message), row.layers[-1].data.place("id"))
+                notes.add(Fault(code="E105", path=(), message=message), row.own.data.place("id"))
                 return [], ()
     if not composer.tied:
         return [shot for shot in made if shot], ()
-    tied, order = links.tie(made, composer.tied, composer.ids, untold)
+    film = lock_path(path.absolute(), None if profile == preview.NAME else profile)  # a preview is of the film's own takes
+    tied, order = links.tie(made, composer.tied, composer.broken, untold, lambda: _takes(film))
     return [tied.get(shot.id, shot) for shot in made if shot], order
+
+
+def _takes(lock: Path) -> Mapping[str, Entry]:
+    """What the lock knows; a lock that cannot be read is told of by those who need it."""
+    from runner import lockfile  # asked of few manifests
+
+    try:
+        return lockfile.load(lockfile.Files(lock=lock)).takes
+    except CallsheetError:
+        return {}
 
 
 def _is_layered_wrongly(notes: Notes) -> bool:

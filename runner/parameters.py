@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from runner import judge, layers, templates
+from runner import judge, layers
 from runner.catalog import Catalog, Model
 from runner.judge import Fault
 from runner.shots import size_of
@@ -19,7 +18,10 @@ def chosen(stack: Stack, catalog: Catalog, model: Model) -> tuple[tuple[str, ...
     dropped = []
     for name, value in (stack.data.get("parameters") or {}).items():
         if name in model.parameters or name in shape or layers.has(stack.own, "parameters", name):
-            kept[name] = _typed(stack, model, name, value, stack.expanded(value, "parameters", name))
+            try:
+                kept[name] = stack.columns.typed(value, stack.expanded(value, "parameters", name), model.parameters.get(name, {}))
+            except Broken:
+                stack.lost.add("parameters")
             continue
         dropped.append(name)
         if not catalog.has_parameter(name):
@@ -31,21 +33,6 @@ def chosen(stack: Stack, catalog: Catalog, model: Model) -> tuple[tuple[str, ...
                 of_key=True,
             )
     return tuple(dropped), kept
-
-
-def _typed(stack: Stack, model: Model, name: str, written: Any, value: Any) -> Any:
-    """A table's text as the number or boolean that the model's schema asks for; other text stays."""
-    if not isinstance(value, str) or not isinstance(written, str) or not stack.columns.values:
-        return value
-    if not any(stack.columns.is_text(column) for column in templates.names(written)):
-        return value
-    rule = model.parameters.get(name, {})
-    wanted = rule.get("type") or {type(item).__name__ for item in rule.get("enum", ())}
-    if "boolean" in wanted or "bool" in wanted:
-        return {"true": True, "false": False}.get(value.strip().lower(), value)
-    if {"integer", "number", "int", "float"} & set([wanted] if isinstance(wanted, str) else wanted):
-        return _number(value.strip())
-    return value
 
 
 def sized(stack: Stack, model: Model, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -83,10 +70,3 @@ def sized(stack: Stack, model: Model, parameters: dict[str, Any]) -> dict[str, A
         )
         raise Broken
     return {**{key: value for key, value in parameters.items() if key not in asked}, "size": size}
-
-
-def _number(text: str) -> Any:
-    """A table's text as a number; as it stands where it is none."""
-    if re.fullmatch(r"[+-]?\d{1,18}", text):
-        return int(text)
-    return float(text) if re.fullmatch(r"[+-]?\d{1,18}\.\d{1,18}", text) else text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,11 +14,16 @@ from runner.fate import Action
 from runner.lock import Entry, Lock
 from runner.money import Money
 from runner.shots import Manifest, Shot, is_current
+from runner.source import collector_off
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """What a run would do for one take. `was` is the take's key before its shot was renamed."""
+    """What a run would do for one take. `was` is the take's key before its shot was renamed.
+
+    `after` are the takes that come first; `waits` those of other shots that keep it blocked: one that does not come, or
+    several of which none is picked.
+    """
 
     take: str
     shot: str
@@ -34,6 +39,7 @@ class Step:
     fingerprint: str | None = None
     changed: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
     was: str | None = None
 
     @property
@@ -60,6 +66,7 @@ class Plan:
         return any(step.action not in {"keep", "absent"} or step.was for step in self.steps)
 
 
+@collector_off()
 def decide(manifest: Manifest, known: Lock, *, only: frozenset[str] | None = None, now: float = 0.0) -> Plan:
     """Every take's step.
 
@@ -130,7 +137,7 @@ def _after(step: Step, found: Standing) -> Step:
     if step.action != "submit":
         return step
     if found.wait:
-        return replace(step, action="blocked", reason=found.wait, cost=None)
+        return replace(step, action="blocked", reason=found.wait, waits=found.waits, cost=None)
     if found.after:
         return replace(step, after=found.after, reason=f"{step.reason}, after {', '.join(found.after)}")
     now = [medium.take for medium in found.shot.links if f"media.{medium.role.partition('/')[0]}" in step.changed and medium.take]
@@ -152,6 +159,9 @@ def _shot_steps(
     `numbers` are the highest take numbers so far.
     """
     provider = manifest.provider(shot)
+    number = 1 + numbers.get(shot.id, 0)
+    if not takes:
+        return _new_steps(shot, provider, known, range(number, number + shot.takes), set(), "new")
     current = {key: entry for key, entry in takes.items() if entry.is_open or is_current(entry, shot)}
     seeds = {entry.seed for entry in current.values()}
     kept = sum(1 for entry in current.values() if entry.state != "failed")
@@ -165,30 +175,45 @@ def _shot_steps(
         if action == "submit" and entry.state == "failed" and kept >= shot.takes:
             continue  # no longer wanted: trying it again would pay for nothing
         kept += action == "submit"
+        if action == "absent":
+            price = "price unknown" if step.cost is None else str(step.cost) if step.cost.micros else "free"
+            reason = f"{reason}; `callsheet again {key}` renders it anew ({price})"
         if action != "submit" and entry.attempt and entry.provider and entry.model:
             step = replace(step, provider=entry.provider, model=entry.model)  # whoever has the task is asked
         was = renames.get(key)
         reason = f"was {was}" if was and action == "keep" else f"{reason} (was {was})" if was else reason
         steps.append(_settled(replace(step, action=action, reason=reason, was=was), entry, known))
-    missing = shot.takes - len(current)
-    number = 1 + numbers.get(shot.id, 0)
     latest = next((entry for entry in reversed([*takes.values()]) if not entry.is_open), None)
     changed = changes(latest, shot) if latest else ()
-    for _ in range(missing):
-        key = f"{shot.id}@{number}"
+    old = f"changed: {', '.join(changed)}" if changed else "only the studio has it" if latest else "new"
+    missing = range(number, number + shot.takes - len(current))
+    return steps + _new_steps(shot, provider, known, missing, seeds, "new take" if current else old, changed)
+
+
+def _new_steps(
+    shot: Shot,
+    provider: Provider,
+    known: Lock,
+    numbers: Iterable[int],
+    seeds: set[int | None],
+    reason: str,
+    changed: tuple[str, ...] = (),
+) -> list[Step]:
+    """Takes of these numbers that nothing is known of yet."""
+    reason += _asides(shot, provider)
+    steps = []
+    for number in numbers:
         seed = _next_seed(shot, seeds)
         seeds.add(seed)
-        old = f"changed: {', '.join(changed)}" if changed else "only the studio has it" if latest else "new"
-        reason = ("new take" if current else old) + _asides(shot, provider)
-        steps.append(_settled(_base(shot, provider, key, seed=seed, reason=reason, changed=changed), None, known))
-        number += 1
+        step = _base(shot, provider, f"{shot.id}@{number}", seed=seed, reason=reason, changed=changed)
+        steps.append(_settled(step, None, known))
     return steps
 
 
 def _asides(shot: Shot, provider: Provider) -> str:
     """What was dropped; and the seconds of a video that is put in and billed too, which are no part of the length shown."""
     dropped = f" ({shot.model.id} has no {', '.join(shot.dropped)})" if shot.dropped else ""
-    seconds = None if provider.free else tariff.billed_seconds(shot)
+    seconds = tariff.billed_seconds(shot) if shot.media and not provider.free else None
     if seconds is None or seconds == shot.seconds:
         return dropped
     return f"{dropped} ({'' if shot.model.about['bills'] == 'input and output' else 'up to '}{seconds:g} s billed)"
@@ -196,9 +221,9 @@ def _asides(shot: Shot, provider: Provider) -> str:
 
 def _next_seed(shot: Shot, used: set[int | None]) -> int | None:
     """S, S+1 … modulo 2^31 for a written seed S; None (drawn later) where none is written."""
-    if shot.seed is None:
-        return None
     seed = shot.seed
+    if seed is None:
+        return None
     while seed in used and seed >= 0:
         seed = (seed + 1) % 2**31
     return seed
@@ -226,9 +251,8 @@ def _settled(step: Step, entry: Entry | None, known: Lock) -> Step:
     """A file in the way blocks; what is not paid for in this run costs nothing in it."""
     # What is paid for is fetched as long as its own name is free; a stranger's file at `output` stops new spending only.
     path = str((entry.render or {}).get("path", step.path)) if entry else step.path
-    ways = {"submit": (path, step.output), "fetch": (path,)}.get(step.action, ())
-    way = next((one for one in ways if one in known.foreign), None)
-    if way:
+    ways = {"submit": (path, step.output), "fetch": (path,)}.get(step.action, ()) if known.foreign else ()
+    if way := next((one for one in ways if one in known.foreign), None):
         return replace(step, action="blocked", reason=f"{way} is in the way: not a file of this lock", cost=None)
     return step if step.action == "submit" else replace(step, cost=None)
 

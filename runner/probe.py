@@ -49,7 +49,10 @@ class ProbeError(TakeError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
-    """What a file says of itself; width and height in pixels as stored, `sound` whether there is a sound track."""
+    """What a file says of itself; width and height in pixels as stored, `sound` whether there is a sound track.
+
+    `seconds` is the whole file, `pictures` a video's pictures alone: its sound may go on for a moment after the last one.
+    """
 
     kind: Kind
     format: str
@@ -57,6 +60,7 @@ class Probe:
     width: int | None = None
     height: int | None = None
     seconds: float | None = None
+    pictures: float | None = None
     fps: float | None = None
     alpha: bool = False
     sound: bool = False
@@ -169,6 +173,7 @@ def _facts(container: Any, head: bytes, size: int) -> Probe:
         width=video.width,
         height=video.height,
         seconds=seconds,
+        pictures=_pictures(video),
         fps=float(video.average_rate) if video.average_rate else None,
         sound=bool(sounds),
     )
@@ -188,6 +193,12 @@ def _seconds(container: Any, stream: Any) -> float | None:
     if container.duration is not None:
         return float(container.duration) / 1_000_000
     return float(stream.duration * stream.time_base) if stream is not None and stream.duration is not None else None
+
+
+def _pictures(video: Any) -> float | None:
+    if video.frames and video.average_rate:
+        return float(video.frames / video.average_rate)
+    return float(video.duration * video.time_base) if video.duration is not None else None
 
 
 def _missing_bytes(file: BinaryIO, size: int) -> int:

@@ -233,7 +233,9 @@ class Search:
         hidden = [row for row in free if self.prompts.get(row.task_id) is None]
         if not equal and not hidden:
             return self._absent(one)
-        finding = self._why_not(one, equal, hidden, suspects(locks, provider.name))
+        # A lock's own studio is met by that lock alone: no other's request can be in its list.
+        asking = locks if provider.base_url else locks[:1]
+        finding = self._why_not(one, equal, hidden, suspects(asking, provider.name))
         if finding:
             candidates = tuple(row.task_id for row in (*equal, *hidden))
             return Verdict(take=one.take, finding=finding, candidates=candidates, alike=len(equal))

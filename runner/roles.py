@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from runner import judge
+from runner import catalog, judge
 from runner.assets import Link, Medium, Shelf
 from runner.catalog import Model
 from runner.judge import Fault
-from runner.stack import Stack
+from runner.stack import Broken, Stack
 
 _KINDS = ("image", "video", "audio")
 _CLOSE = Fraction(3, 100)  # 1088*832 and 4:3 are one shape to every service
@@ -41,7 +41,10 @@ class Cast:
         self.paths: dict[str, _Path] = {}
         self.shape: dict[str, Any] = {}
         for item in self._written():
-            self._take(item)
+            try:
+                self._take(item)
+            except Broken:
+                stack.lost.add("media")
 
     def _note(self, code: str, message: str, *path: str | int, hint: str | None = None, of_key: bool = False) -> None:
         self.stack.note(Fault(code=code, path=(), message=message, hint=hint), *path, of_key=of_key)
@@ -91,6 +94,8 @@ class Cast:
 
     def _take(self, item: Item) -> None:
         rule = self.model.roles.get(item.role)
+        if rule is None and "model" in self.stack.lost:
+            return  # nobody knows whether it has the role
         if rule is None:
             hint = judge.suggestion(item.role, self.model.roles) or f"{self.model.id} takes no media"
             message = f'{self.model.id} has no role "{item.role}"'
@@ -119,7 +124,7 @@ class Cast:
             self.stack.note(kind, *item.path)
             return
         if kind is None:
-            hint = f"write it as a mapping: {{{next(iter(kinds))}: …}}; {self.model.id} takes {', '.join(kinds)}"
+            hint = f"write it as a mapping: {{{next(iter(kinds))}: …}}; {self.model.id or 'a reference'} takes {', '.join(kinds)}"
             self._note("E412", "nothing tells whether this is a picture, a video or a sound", *item.path, hint=hint)
             return
         others = self.shape.setdefault("references", [])
@@ -154,12 +159,22 @@ class Cast:
             self._note("E414", f"{name} takes a video, not a frame of one", *path, "frame", of_key=True, hint=hint)
             return
         shot = str(self.stack.expanded(value["shot"], *path, "shot"))
-        at: Any = float(frame) if isinstance(frame, (int, float)) else frame or "last"
-        link = Link(shot=shot, frame=None if kind == "video" else at, take=value.get("take"))
+        at: Any = self._chosen(frame, *path, "frame") if frame is not None else "last"
+        take = self._chosen(value.get("take"), *path, "take")
+        link = Link(shot=shot, frame=None if kind == "video" else at, take=None if take is None else int(take))
         self.media.append(
             Medium(role=role, form="render", value=str(link), identity=str(link), kind=kind, link=link, rule=limits)
         )
         self.paths[role] = path
+
+    def _chosen(self, written: Any, *path: str | int) -> Any:
+        """The frame or take of a link, a number as float; what a variable gives is judged as if it were written there."""
+        if isinstance(written, str):
+            written = self.stack.columns.typed(written, self.stack.expanded(written, *path), {"type": "number"})
+            for fault in judge.faults(catalog.schema("manifest")["$defs"]["chain"]["properties"][path[-1]], written):
+                self.stack.note(fault, *path)
+                raise Broken
+        return float(written) if isinstance(written, (int, float)) else written
 
     def check(self, wired: Mapping[str, Any], ratio: str | None) -> None:
         """What only shows with the parameters: seconds together, sound longer than the video, a picture of another shape."""
@@ -212,3 +227,12 @@ class Cast:
             )
             size = f"{seen.width}×{seen.height}"  # noqa: RUF001 - the sign that people write
             self._note("W405", f'"{medium.value}" is {size}, the storyboard is {ratio}', *self.paths[medium.role], hint=hint)
+
+
+def anyones(models: Iterable[Model]) -> Model:
+    """A model with every role that one of them has and no limits: for a shot whose own is not known, but whose files are."""
+    kinds = {role: rule.get("x-media", {}).get("kind") for model in models for role, rule in model.roles.items()}
+    rules: dict[str, Any] = {role: {"x-media": {"kind": kind} if kind else {}} for role, kind in kinds.items()}
+    items = {kind: {"x-media": {"kind": kind}} for kind in _KINDS}
+    rules["references"] = {"x-items": items, "x-voice": {"x-media": {"kind": "audio"}}}
+    return Model(id="", schema={"properties": {"media": {"properties": rules}}}, about={})

@@ -1,46 +1,45 @@
-"""The manifest, what it includes and its tables → the rows that become shots, each with its layers and variables."""
+"""The manifest, what it includes and its tables → the drafts of its shots, each with its layers and variables."""
 
 from __future__ import annotations
 
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from runner import catalog, judge, source, tables, templates
 from runner.assets import Shelf
-from runner.errors import ManifestError, Place, Problem
+from runner.errors import ManifestError, Place
 from runner.judge import Fault
 from runner.layers import Layer
+from runner.salvage import Torn
 from runner.source import Map, Source
-from runner.stack import Columns, Notes
+from runner.stack import Columns, Draft, Notes, Outer
 from runner.templates import TemplateError
 
 MOST_COMBINATIONS = 1_000_000
-_NONE = Columns()
+_MOST_ID = 200  # characters, variables and all
+_ONE = (Columns(),)  # of a shot without matrix and table
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
 _KEY = re.compile(r"\b(?:sk|st)-[A-Za-z0-9][A-Za-z0-9_-]{15,}")
+_LIKE_KEY = re.compile(r"s[kt]-[A-Za-z0-9][A-Za-z0-9_-]{15}")  # whatever a key is too, found in a tenth of the time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """One file with shots: the manifest itself, or one that it includes."""
+    """One file with shots: the manifest itself, or one that it includes; with what it inherits."""
 
     text: Source
-    variables: Map
+    variables: tuple[Map, ...]
     defaults: tuple[Layer, ...]
     scenes: Mapping[str, Layer | None]
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """What becomes one shot: its layers from the outermost in, and the columns of its matrix or table."""
-
-    part: Part
-    layers: tuple[Layer, ...]
-    columns: Columns = field(default_factory=Columns)
+    def outer(self, scene: str | None, profile: Layer | None) -> Outer:
+        """What lies around the shots of a scene."""
+        middle = (self.scenes.get(scene) if scene is not None else None, profile)
+        return Outer((*self.defaults, *(layer for layer in middle if layer)), self.variables)
 
 
 def parts(text: Source, notes: Notes, shelf: Shelf) -> list[Part]:
@@ -87,19 +86,21 @@ def _included(file: Path, notes: Notes) -> Source | None:
     whole = catalog.schema("manifest")
     faults = judge.faults({**whole["$defs"]["included"], "$defs": whole["$defs"]}, text.data)
     for fault in faults:
-        notes.add(fault, spot(text, fault), fault.path)
+        notes.add(fault, spot(text, fault), fault.path, owner(text, fault.path))
     tell_secrets(text, notes)
-    return None if faults else text
+    if not isinstance(text.data, Map) or not isinstance(text.data.get("shots"), list):
+        return None
+    return None if any(fault.path[:1] in {("vars",), ("defaults",), ("scenes",)} for fault in faults) else text
 
 
 def tell_secrets(text: Source, notes: Notes) -> None:
     """Note every text of a file that looks like a key, wherever it stands."""
-    if not _has_secret(text.data):
+    if (text.plain is not None and not _LIKE_KEY.search(text.plain)) or not _has_secret(text.data):
         return
     for path, value, of_key in _strings(text.data, ()):
         if found := _KEY.search(value):
             fault = replace(_secret(found[0]), path=path, of_key=of_key)
-            notes.add(fault, spot(text, fault), path[:-1] if of_key else path)
+            notes.add(fault, spot(text, fault), path[:-1] if of_key else path, owner(text, path))
 
 
 def _has_secret(value: Any) -> bool:
@@ -127,6 +128,15 @@ def _strings(value: Any, path: tuple[str | int, ...]) -> Iterable[tuple[tuple[st
             yield from _strings(item, (*path, key))
 
 
+def owner(text: Source, path: Sequence[str | int]) -> str | None:
+    """The id, as it is written, of the shot that a path of a file leads into; None where it is none that could be said."""
+    if path[:1] != ("shots",) or len(path) == 1:
+        return None
+    shot = text.data["shots"][path[1]]
+    name = shot.get("id") if isinstance(shot, Map) else None
+    return name if isinstance(name, str) and name and len(name) <= _MOST_ID and not _KEY.search(name) else None
+
+
 def spot(text: Source, fault: Fault) -> Place:
     """Where a fault of a file stands: the value, or the key where that is at fault."""
     if fault.of_key:
@@ -147,33 +157,34 @@ def _part(text: Source, outer: Part | None) -> Part:
         scenes[name] = None if scene is None else Layer(data=scene, path=("scenes", name))
     return Part(
         text=text,
-        variables=_map(data, "vars"),
+        variables=(*(outer.variables if outer else ()), _map(data, "vars")),
         defaults=(*(outer.defaults if outer else ()), own),
         scenes=scenes,
     )
 
 
-def rows(part: Part, profile: Layer | None, notes: Notes, shelf: Shelf, skipped: frozenset[int]) -> Iterator[Row]:
-    """Every shot of a part, spread over its matrix or its table; `skipped` are shots whose form is broken."""
+def rows(part: Part, profile: Layer | None, notes: Notes, shelf: Shelf, torn: Mapping[int, Torn]) -> Iterator[Draft]:
+    """Every shot of a part, spread over its matrix or its table; `torn` are those whose form is broken, by their number."""
+    outers: dict[str | None, Outer] = {None: part.outer(None, profile)}  # by the scene
     for number, shot in enumerate(part.text.data.get("shots") or ()):
-        if number in skipped or not isinstance(shot, Map):
+        if number in torn:
+            shot = torn[number].shot  # noqa: PLW2901 - what is left of the same shot
+        if not isinstance(shot, Map):
             continue
         own = Layer(data=shot, path=("shots", number))
         for columns in _spread(own, notes, shelf):
-            scene = _scene(part, own, columns, notes)
-            middle = (*scene, *((profile,) if profile else ()))
-            yield Row(part=part, layers=(*part.defaults, *middle, own), columns=columns)
+            scene = _scene(part, own, columns, outers[None].variables, notes)
+            if scene not in outers:
+                outers[scene] = part.outer(scene, profile)
+            yield Draft(outers[scene], own, columns)
 
 
-def _spread(own: Layer, notes: Notes, shelf: Shelf) -> Iterator[Columns]:
+def _spread(own: Layer, notes: Notes, shelf: Shelf) -> Iterable[Columns]:
     shot = own.data
-    if "each" not in shot and "matrix" not in shot:
-        yield _NONE
-        return
-    tabled = list(_table(own, notes, shelf)) if "each" in shot else [Columns()]
-    for columns in tabled:
-        for combination in _combinations(own, notes):
-            yield columns.with_more(combination, shot)
+    tabled = _table(own, notes, shelf) if "each" in shot else _ONE
+    if "matrix" not in shot:
+        return tabled
+    return (columns.with_more(combination, shot) for columns in tabled for combination in _combinations(own, notes))
 
 
 def _combinations(own: Layer, notes: Notes) -> Iterator[dict[str, Any]]:
@@ -219,27 +230,27 @@ def _table(own: Layer, notes: Notes, shelf: Shelf) -> Iterator[Columns]:
         notes.add(Fault(code="E207", path=(), message=f'"{name}" has no rows'), place, path, own.data.get("id"))
     for row in read:
         for column, value in row.values.items():
-            if isinstance(value, str) and (found := _KEY.search(value)):
+            if isinstance(value, str) and "-" in value and (found := _KEY.search(value)):
                 notes.add(_secret(found[0]), row.place(column))
         yield Columns(values=row.values, row=row)
 
 
-def _scene(part: Part, own: Layer, columns: Columns, notes: Notes) -> tuple[Layer, ...]:
-    name = own.data.get("scene")
-    if isinstance(name, str) and columns.values:
-        try:
-            name = str(templates.expand(name, {**part.variables, **columns.values}))
-        except TemplateError:
-            return ()  # the shot says so when its own texts are expanded
+def _scene(part: Part, own: Layer, columns: Columns, variables: Mapping[str, Any], notes: Notes) -> str | None:
+    """The scene whose layer lies under a shot; None for none."""
+    name: str | None = own.data.get("scene")
     if name is None or not part.scenes:
-        return ()
+        return None
+    if "$" in name:
+        try:
+            name = str(templates.expand(name, {**variables, **(own.data.get("vars") or {}), **columns.values}))
+        except TemplateError:
+            return None  # the shot says so when its own texts are expanded
     if name in part.scenes:
-        scene = part.scenes[name]
-        return (scene,) if scene else ()
+        return name
     # Without a `scenes:` block a scene is just a label; with one, a name that is not in it is a slip.
-    fault = Fault(code="E205", path=(), message=f'there is no scene "{name}"', hint=judge.suggestion(str(name), part.scenes))
+    fault = Fault(code="E205", path=(), message=f'there is no scene "{name}"', hint=judge.suggestion(name, part.scenes))
     notes.add(fault, own.data.place("scene"), (*own.path, "scene"), own.data.get("id"))
-    return ()
+    return None
 
 
 def _map(data: Any, key: str) -> Map:
@@ -253,12 +264,3 @@ def ids(part: Part, numbers: Iterable[int]) -> Iterator[str]:
         shot = part.text.data["shots"][number]
         if isinstance(shot, Map) and isinstance(shot.get("id"), str):
             yield _VARIABLE.sub("*", shot["id"])
-
-
-def pointers(problems: Sequence[Problem], file: str) -> frozenset[int]:
-    """The numbers of a file's shots that have an error already: what they would mean is not worth guessing."""
-    return frozenset(
-        int(problem.path.split("/")[2])
-        for problem in problems
-        if problem.place.file == file and problem.path.startswith("/shots/") and problem.severity == "error"
-    )

@@ -59,7 +59,9 @@ class Shot:
     @property
     def seconds(self) -> float | None:
         """Seconds of video asked for; None where the model decides."""
-        asked = self.wired.get("duration", self.model.parameters.get("duration", {}).get("default", 0))
+        asked = self.wired.get("duration")
+        if asked is None:
+            asked = self.model.parameters.get("duration", {}).get("default", 0)
         if asked == 0 and "length_from" in self.model.about:
             return self._length_of(self.model.about["length_from"])
         return float(asked) if isinstance(asked, (int, float)) and asked > 0 else None
@@ -183,10 +185,10 @@ def fingerprint(
     unchecked: Mapping[str, Any],
 ) -> str | None:
     """What makes a shot what it is, `1:sha256:…`, over what the author wrote and nothing else; None for an open link."""
-    if any(medium.is_open for medium in media):
+    if media and any(medium.is_open for medium in media):
         return None
     written = {
-        "media": identities(media),
+        "media": media and identities(media),
         "model": model,
         "negative_prompt": negative_prompt,
         "parameters": parameters,
@@ -239,7 +241,11 @@ def _said(value: Any) -> str:
     if isinstance(value, float):
         return repr(int(value) if value.is_integer() else value)
     if isinstance(value, (dict, Mapping)):
-        return f"{{{','.join([f'{_QUOTED(key)}:{_said(value[key])}' for key in sorted(value)])}}}"
+        members = []
+        for key in sorted(value):
+            item = value[key]
+            members.append(f"{_QUOTED(key)}:{_QUOTED(item) if type(item) is str else _said(item)}")
+        return f"{{{','.join(members)}}}"
     if isinstance(value, (list, tuple)):
         return f"[{','.join([_said(item) for item in value])}]"
     return json.dumps(value, ensure_ascii=False)

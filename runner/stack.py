@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from runner import layers, templates
+from runner import layers, tables, templates
 from runner.assets import Shelf
 from runner.errors import Place, Problem
 from runner.judge import Fault
@@ -42,9 +43,26 @@ class Columns:
             return self.matrix.place(name)
         return self.row.place(name) if self.row and name in self.row.values else None
 
-    def is_text(self, name: str) -> bool:
+    def cell(self, text: str) -> Place | None:
+        """Where the only cell stands that a text is made of; None where there is none or more than one."""
+        cells = [found for name in sorted(_names(text)) if (found := self.place(name))] if self.values else ()
+        return cells[0] if len(cells) == 1 else None
+
+    def typed(self, written: Any, value: Any, rule: Mapping[str, Any]) -> Any:
+        """What became of `written`, of a table's text the number or boolean that the model's rule asks for; other text stays."""
+        if isinstance(value, str) and isinstance(written, str) and any(map(self._is_text, _names(written))):
+            return tables.typed(value, rule)
+        return value
+
+    def _is_text(self, name: str) -> bool:
         """Whether a variable is text only because its table knows nothing else."""
         return bool(self.row and self.row.texts and name in self.row.values and name not in (self.matrix or ()))
+
+
+@lru_cache(maxsize=128)
+def _names(text: str) -> frozenset[str]:
+    """The variables of a text that every row asks for again."""
+    return frozenset(templates.names(text))
 
 
 def _is_too_long(text: str) -> bool:
@@ -52,14 +70,14 @@ def _is_too_long(text: str) -> bool:
 
 
 class Broken(Exception):
-    """The shot has been told of; nothing more can be said about it."""
+    """What is wrong has been told; of the part at hand nothing more can be said."""
 
 
 class Outer:
     """What all layers but the innermost come to: found once for the many shots that have the same ones."""
 
     def __init__(self, rows: Sequence[Layer], variables: Sequence[Map]) -> None:
-        self.layers = rows  # kept alive as long as this is, which is found again by their identity
+        self.layers = rows
         self.written = variables
         self.data = layers.merged(rows)
         self.variables: dict[str, Any] = {}
@@ -73,37 +91,51 @@ class Outer:
         self.wraps = isinstance(text, str) and "prompt" in templates.names(text)
 
 
-class Stack:
-    """The layers of one shot, the outermost first, and the variables that they give."""
+class Draft(NamedTuple):
+    """What becomes one shot: the layers around it, its own, and the columns of its matrix or table."""
 
-    def __init__(
-        self,
-        rows: Sequence[Layer],
-        *,
-        notes: Notes,
-        shelf: Shelf,
-        variables: Sequence[Map],
-        columns: Columns | None = None,
-        outer: Outer | None = None,
-    ) -> None:
-        self.layers = rows
-        self.own = rows[-1]
-        self.id = str(self.own.data.get("id"))
-        self.columns = columns or Columns()
+    outer: Outer
+    own: Layer
+    columns: Columns
+
+
+class Stack:
+    """The layers of one shot, the outermost first, and the variables that they give.
+
+    `lost` are the keys of which something is broken; whoever finds more adds it.
+    """
+
+    def __init__(self, draft: Draft, *, notes: Notes, shelf: Shelf, lost: Iterable[str] = ()) -> None:
+        self._outer, self.own, self.columns = draft
+        self.layers = (*self._outer.layers, self.own)
+        self.lost = set(lost)
+        self.id = str(self.own.data.get("id", ""))
         self._notes = notes
         self._shelf = shelf
-        self._outer = outer or Outer(rows[:-1], variables)
         self.data = layers.merged((self.own,), self._outer.data)
         own = self.own.data.get("vars")
         self._has_own = bool(own or self.columns.values)
         self.variables = (
             {**self._outer.variables, **(own or {}), **self.columns.values} if self._has_own else self._outer.variables
         )
-        self.id = str(self.expanded(self.id, "id"))
+        try:
+            self.id = str(self.expanded(self.id, "id"))
+        except Broken:
+            self.lost.add("id")
 
     def note(self, fault: Fault, *path: str | int, of_key: bool = False) -> None:
+        if self.lost and self._follows(fault, path):
+            return
         where = layers.origin(self.layers, path)
-        self._notes.add(fault, self.place(*path, of_key=of_key), (*where.path, *path), self.id)
+        self._notes.add(fault, self.place(*path, of_key=of_key), (*where.path, *path), self.id or None)
+
+    def _follows(self, fault: Fault, path: Sequence[str | int]) -> bool:
+        """Whether a fault may be there only because something is lost, of which enough has been said."""
+        if fault.code in {"E203", "W304"}:
+            return fault.code == "W304" or "vars" in self.lost
+        if fault.code not in {"E102", "E306", "E307"}:
+            return False
+        return path[0] in self.lost if path else any(name in fault.message for name in self.lost)
 
     def place(self, *path: str | int, of_key: bool = False) -> Place:
         """Where a value was written: in the manifest, or in the cell of the table or matrix that it is made of."""
@@ -112,10 +144,8 @@ class Stack:
         value: Any = layers.origin(self.layers, path).data
         for part in path:
             value = value[part] if layers.has_part(value, part) else None
-        if isinstance(value, str) and not of_key and self.columns.values:
-            cells = [found for name in sorted(templates.names(value)) if (found := self.columns.place(name))]
-            if len(cells) == 1:
-                return cells[0]
+        if isinstance(value, str) and not of_key and (cell := self.columns.cell(value)):
+            return cell
         return layers.place(self.layers, path, of_key=of_key)
 
     def check_variables(self) -> None:
@@ -171,7 +201,8 @@ class Stack:
             expanded = templates.expand(value, variables) if "$" in value else value
         except TemplateError as error:
             fault = Fault(code="E203", path=(), message=error.fact, hint=error.hint)
-            self._notes.add(fault, layer.data.place("prompt"), (*layer.path, "prompt"), self.id)
+            if not self._follows(fault, ("prompt",)):
+                self._notes.add(fault, layer.data.place("prompt"), (*layer.path, "prompt"), self.id or None)
             raise Broken from None
         if _is_too_long(str(expanded)):
             self.note(Fault(code="E105", path=(), message=f"is longer than {MOST_TEXT:,} bytes when expanded"), "prompt")
@@ -187,5 +218,5 @@ class Stack:
             except (OSError, UnicodeDecodeError) as error:
                 why = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else "cannot be read"
                 found = Fault(code="E402", path=(), message=f'"{name}" {why}')
-        self._notes.add(found, layer.data["prompt"].place("file"), (*layer.path, "prompt", "file"), self.id)
+        self._notes.add(found, layer.data["prompt"].place("file"), (*layer.path, "prompt", "file"), self.id or None)
         raise Broken

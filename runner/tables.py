@@ -13,6 +13,12 @@ from runner import source
 from runner.errors import ManifestError, Place, Problem
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_WHOLE = re.compile(r"[+-]?\d{1,18}")
+_FRACTION = re.compile(r"[+-]?\d{1,18}\.\d{1,18}")
+_TEXT = r'"(?:[^"\\]++|\\.)*+"'
+_MEMBER = re.compile(
+    rf"{_TEXT}\s*+:\s*+({_TEXT}|[^\s,}}]++)"
+)  # of a line that is known to be JSON, with no list or mapping inside
 _CELL = re.compile(r'[ \t]*"((?:[^"]|"")*)"[ \t]*|([^,\r\n]*)')
 
 
@@ -107,13 +113,13 @@ def _json_rows(text: str, file: str) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line, parse_constant=_not_finite)
+            values = _JSON.decode(line)
         except ValueError as error:
             column = getattr(error, "colno", 1)
             raise _broken(file, number, column, f"this line is not JSON: {getattr(error, 'msg', error)}") from None
         if not isinstance(values, dict):
             raise _broken(file, number, 1, "each line must be a JSON object")
-        where = _places(line, number, file)
+        where = _places(line, number, values, file)
         for name, value in values.items():
             if not NAME.fullmatch(name):
                 raise _broken(file, *where.get(name, (number, 1)), f'"{name[:60]}" cannot be the name of a variable')
@@ -126,13 +132,37 @@ def _not_finite(word: str) -> float:
     raise ValueError(f"{word} is no number that can be sent")
 
 
-def _places(line: str, number: int, file: str) -> dict[str, tuple[int, int]]:
-    """Where each value of one line stands; the YAML reader knows, since JSON is YAML."""
+_JSON = json.JSONDecoder(parse_constant=_not_finite)
+
+
+def _places(line: str, number: int, values: Mapping[str, Any], file: str) -> dict[str, tuple[int, int]]:
+    """Where each value of one line stands."""
+    if all(isinstance(value, str | int | float) for value in values.values()):
+        found = [member.start(1) + 1 for member in _MEMBER.finditer(line)]
+        if len(found) == len(values):
+            return {name: (number, column) for name, column in zip(values, found, strict=True)}
+    # A name that stands twice, or something that is refused: the YAML reader knows, since JSON is YAML.
     try:
         data = source.parse(line.encode(), file=file).data
     except ManifestError:
         return {}
     return {name: (number, data.place(name).column) for name in data} if isinstance(data, source.Map) else {}
+
+
+def typed(text: str, rule: Mapping[str, Any]) -> Any:
+    """A cell's text as the number or boolean that a model's rule asks for; as it stands where it is none."""
+    wanted = rule.get("type") or {type(item).__name__ for item in rule.get("enum", ())}
+    if "boolean" in wanted or "bool" in wanted:
+        return {"true": True, "false": False}.get(text.strip().lower(), text)
+    if {"integer", "number", "int", "float"} & set([wanted] if isinstance(wanted, str) else wanted):
+        return _number(text.strip())
+    return text
+
+
+def _number(text: str) -> Any:
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if _FRACTION.fullmatch(text) else text
 
 
 def _broken(file: str, line: int, column: int, message: str, hint: str | None = None) -> ManifestError:

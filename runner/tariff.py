@@ -38,9 +38,9 @@ def _cost(per_second: str, currency: str, source: str, seconds: float, most: str
 
 def billed_seconds(shot: Shot) -> float | None:
     """Seconds that are billed: the video's, and where the model bills them those of the videos put in."""
-    if shot.seconds is None or shot.model.about["bills"] == "output":
-        return shot.seconds
     total = shot.seconds
+    if total is None or shot.model.about["bills"] == "output":
+        return total
     for medium in shot.media:
         if medium.role.partition("/")[0] in shot.model.about.get("billed_roles", ()) and medium.kind == "video":
             if medium.seconds is None:

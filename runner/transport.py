@@ -1,27 +1,31 @@
-"""httpx requests → responses over connections leased one at a time, newest first; the environment's proxies on the way.
+"""Requests → replies over connections leased one at a time, newest first; the environment's proxies on the way.
 
-httpcore's pool looks at every connection for every request, which grows with each that is added. So httpcore makes the
-connections, with its proxies, its TLS and its strictness about hostile replies, and a list says which are idle. CPU a
-poll of our client at 100 and at 5,000 tasks under way, on one core: over httpx's pool of 8 connections 0.97 and 1.02
-ms, over a list of httpx transports with a connection each 0.49 and 0.48, over these leases 0.35 and 0.40. aiohttp needs
-0.1 to 0.2, but knows no trio (`python -m tests.bench.http`).
+httpcore's pool looks at every connection for every request, which grows with each that is added. So a list says which
+are idle. CPU a poll of our client at 100 and at 5,000 tasks under way, on one core: over httpx's pool of 8 connections
+0.97 and 1.02 ms, over a list of httpx transports with a connection each 0.49 and 0.48, over httpcore's connections
+leased as here 0.35 and 0.40, over ours 0.62 of that. aiohttp needs 0.1 to 0.2 ms, but knows no trio
+(`python -m tests.bench.http`).
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from functools import lru_cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 from urllib.request import getproxies, proxy_bypass
 
 import anyio
+import h11
 import httpcore
 import httpx
 
+from runner.http1 import PIECE, Connection, Headers, Place, Sending
+
 _IDLE = 30.0  # seconds; the services close theirs after a minute, and polls come every 5 to 15
-_PIECE = 256 * 1024  # bytes; as much as asyncio reads at once
+_PORTS = {"http": 80, "https": 443}
 _FAULTS = (
+    h11.ProtocolError,
     httpcore.TimeoutException,
     httpcore.NetworkError,
     httpcore.ProtocolError,
@@ -29,7 +33,19 @@ _FAULTS = (
     httpcore.UnsupportedProtocol,
 )
 
-Place = tuple[str, str, int | None]
+
+class _Line(Protocol):
+    """What requests go over: a connection of ours, or one of httpcore's through a proxy."""
+
+    async def answer(self, sending: Sending) -> tuple[int, Headers]: ...
+
+    async def piece(self) -> bytes: ...
+
+    async def renew(self) -> bool: ...
+
+    def is_quiet(self) -> bool: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Leases(httpx.AsyncBaseTransport):
@@ -42,108 +58,170 @@ class Leases(httpx.AsyncBaseTransport):
     def __init__(self, *, proxies: bool, keep: bool = True) -> None:
         self.proxies = proxies
         self.keep = keep
-        self._idle: dict[Place, list[tuple[float, httpcore.AsyncConnectionInterface]]] = {}
+        self._idle: dict[Place, list[tuple[float, _Line]]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        place = (url.scheme, url.host, url.port)
-        connection = await self._lively(place) or self._made(url, target.origin)
+        """The way in for httpx's client; `send` is the short one."""
+        assert isinstance(request.stream, httpx.AsyncByteStream)  # noqa: S101 - an asynchronous client's
+        sending = Sending(
+            method=request.method,
+            place=place_of(request.url),
+            target=request.url.raw_path,
+            headers=request.headers.raw,
+            body=request.stream,
+            patience=request.extensions["timeout"],
+        )
+        answer = await self.send(sending)
+        return httpx.Response(answer.status, headers=list(answer.headers), stream=answer)
 
-        async def end() -> None:
-            await self._put_back(place, connection)
-
+    async def send(self, sending: Sending) -> Answer:
+        """The head of the reply. Whoever gets it closes it, read or not. Raises httpx's faults."""
+        line = await self._lively(sending.place)
         try:
-            response = await connection.handle_async_request(
-                httpcore.Request(
-                    request.method,
-                    target,
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions=request.extensions,
-                )
-            )
+            line = line or await self._opened(sending)
+            status, headers = await line.answer(sending)
         except BaseException as error:
-            with anyio.CancelScope(shield=True):
-                await connection.aclose()
+            if line:
+                with anyio.CancelScope(shield=True):
+                    await line.aclose()
             if isinstance(error, _FAULTS):
                 raise _in_httpx_words(error) from error
             raise
-        assert isinstance(response.stream, _Stream)  # noqa: S101 - an asynchronous connection's
-        body = _Body(response.stream, end)
-        return httpx.Response(response.status, headers=response.headers, stream=body, extensions=response.extensions)
+        return Answer(self, sending.place, line, status, headers)
 
     async def aclose(self) -> None:
         while self._idle:
             _, idle = self._idle.popitem()
-            for _, connection in idle:
-                await connection.aclose()
+            for _, line in idle:
+                await line.aclose()
 
-    async def _lively(self, place: Place) -> httpcore.AsyncConnectionInterface | None:
+    async def _lively(self, place: Place) -> _Line | None:
         """The connection used last that its server has not closed meanwhile."""
         idle = self._idle.get(place)
         while idle:
-            _, connection = idle.pop()
-            if not connection.has_expired():
-                return connection
-            await connection.aclose()
+            since, line = idle.pop()
+            if since > anyio.current_time() - _IDLE and line.is_quiet():
+                return line
+            await line.aclose()
         return None
 
-    async def _put_back(self, place: Place, connection: httpcore.AsyncConnectionInterface) -> None:
+    async def put_back(self, place: Place, line: _Line) -> None:
         """To the end of the list; what has lain at its beginning for too long is closed."""
-        if not (self.keep and connection.is_idle()):
-            await connection.aclose()
+        if not (self.keep and await line.renew()):
+            await line.aclose()
             return
         now = anyio.current_time()
         idle = self._idle.setdefault(place, [])
-        idle.append((now, connection))
+        idle.append((now, line))
         while idle[0][0] < now - _IDLE:
             await idle.pop(0)[1].aclose()
 
-    def _made(self, url: httpx.URL, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
-        """A connection to be. httpcore's pools are asked for one only: they know direct ones, tunnels and SOCKS."""
-        trusted = _trust(environment=self.proxies) if url.scheme == "https" else None
+    async def _opened(self, sending: Sending) -> _Line:
+        scheme, host, port = sending.place
+        if scheme not in _PORTS:
+            raise httpx.UnsupportedProtocol(f"{scheme}: neither http nor https")
+        trusted = _trust(environment=self.proxies) if scheme == "https" else None
         try:
-            proxy = proxy_of(url) if self.proxies else None
-            if proxy is None:
-                pool = httpcore.AsyncConnectionPool(ssl_context=trusted, keepalive_expiry=_IDLE, network_backend=_Wide())
-                return pool.create_connection(origin)
-            kind = httpcore.AsyncSOCKSProxy if proxy.url.scheme.startswith("socks") else httpcore.AsyncHTTPProxy
-            proxied = kind(str(proxy.url), proxy.raw_auth, ssl_context=trusted, keepalive_expiry=_IDLE, network_backend=_Wide())
-            return proxied.create_connection(origin)
+            if self.proxies and (proxy := proxy_of(sending.place)):
+                return _Proxied(proxy, sending.place, trusted)
         except (RuntimeError, ValueError) as error:  # no SOCKS here, or no proxy's address
             raise httpx.ProxyError(str(error)) from error
-
-
-@runtime_checkable
-class _Stream(Protocol):
-    """What httpcore reads a body by."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-
-    async def aclose(self) -> None: ...
-
-
-class _Body(httpx.AsyncByteStream):
-    """A response's body, whose end gives the connection back."""
-
-    def __init__(self, body: _Stream, end: Callable[[], Awaitable[None]]) -> None:
-        self._body = body
-        self._end: Callable[[], Awaitable[None]] | None = end
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+        wait = sending.patience["connect"]
+        stream = await httpcore.AnyIOBackend().connect_tcp(host, port or _PORTS[scheme], timeout=wait)
         try:
-            async for chunk in self._body:
-                yield chunk
+            if sending.met:
+                sending.met(_led_to(stream))
+            if trusted:
+                stream = await stream.start_tls(trusted, host, wait)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await stream.aclose()
+            raise
+        return Connection(stream)
+
+
+def _led_to(stream: httpcore.AsyncNetworkStream) -> str:
+    """The address at the other end."""
+    if (address := stream.get_extra_info("server_addr")) is None:
+        raise httpx.ConnectError("closed at once")
+    return str(address[0])
+
+
+class Answer(httpx.AsyncByteStream):
+    """A reply whose body is still to come, a piece at a time; its end gives the connection back."""
+
+    def __init__(self, leases: Leases, place: Place, line: _Line, status: int, headers: Headers) -> None:
+        self.status = status
+        self.headers = headers
+        self._leases = leases
+        self._place = place
+        self._line: _Line | None = line
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            piece = await self._line.piece() if self._line else b""
         except _FAULTS as error:
             raise _in_httpx_words(error) from error
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
     async def aclose(self) -> None:
-        end, self._end = self._end, None
-        if end is not None:
+        line, self._line = self._line, None
+        if line:
             with anyio.CancelScope(shield=True):
-                await self._body.aclose()
-                await end()
+                await self._leases.put_back(self._place, line)
+
+
+class _Proxied:
+    """A connection through a proxy. httpcore's: it knows forwarding, tunnels and, where it is installed, SOCKS."""
+
+    def __init__(self, proxy: httpx.Proxy, place: Place, trusted: ssl.SSLContext | None) -> None:
+        self._place = place
+        kind = httpcore.AsyncSOCKSProxy if proxy.url.scheme.startswith("socks") else httpcore.AsyncHTTPProxy
+        # Its pool is asked for one connection only.
+        pool = kind(str(proxy.url), proxy.raw_auth, ssl_context=trusted, keepalive_expiry=_IDLE, network_backend=_Wide())
+        self._connection = pool.create_connection(self._url(b"/").origin)
+        self._body: Any = None
+        self._pieces: Any = None
+
+    def _url(self, target: bytes) -> httpcore.URL:
+        scheme, host, port = self._place
+        return httpcore.URL(scheme=scheme, host=host, port=port, target=target)
+
+    async def answer(self, sending: Sending) -> tuple[int, Headers]:
+        async def trace(name: str, info: dict[str, Any]) -> None:
+            # A proxy's CONNECT is not yet the request.
+            if name.endswith("send_request_headers.started") and getattr(info.get("request"), "method", b"") != b"CONNECT":
+                sending.leaving()
+
+        request = httpcore.Request(
+            sending.method,
+            self._url(sending.target),
+            headers=list(sending.headers),
+            content=httpx.ByteStream(sending.body) if isinstance(sending.body, bytes) else sending.body,
+            extensions={"trace": trace, "timeout": dict(sending.patience)},
+        )
+        response = await self._connection.handle_async_request(request)
+        self._body = response.stream
+        self._pieces = aiter(self._body)
+        return response.status, response.headers
+
+    async def piece(self) -> bytes:
+        return await anext(self._pieces, b"")
+
+    async def renew(self) -> bool:
+        await self._body.aclose()
+        return self._connection.is_idle()
+
+    def is_quiet(self) -> bool:
+        return not self._connection.has_expired()
+
+    async def aclose(self) -> None:
+        await self._connection.aclose()
 
 
 class _Wide(httpcore.AnyIOBackend):
@@ -158,7 +236,7 @@ class _WideStream(httpcore.AsyncNetworkStream):
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - as httpcore calls it
-        return await self._stream.read(max(max_bytes, _PIECE), timeout)
+        return await self._stream.read(max(max_bytes, PIECE), timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as httpcore calls it
         await self._stream.write(buffer, timeout)
@@ -173,11 +251,16 @@ class _WideStream(httpcore.AsyncNetworkStream):
         return _WideStream(await self._stream.start_tls(*args, **how))
 
 
-def proxy_of(url: httpx.URL) -> httpx.Proxy | None:
-    """The proxy that the environment (on Windows and macOS also the system) names for a URL; ValueError for what is none."""
+def place_of(url: httpx.URL) -> Place:
+    return url.scheme, url.raw_host.decode("ascii"), url.port
+
+
+def proxy_of(place: Place) -> httpx.Proxy | None:
+    """The proxy that the environment (on Windows and macOS also the system) names for a place; ValueError for what is none."""
+    scheme, host, port = place
     named = getproxies()
-    proxy = named.get(url.scheme) or named.get("all")
-    if not proxy or proxy_bypass(f"{url.host}:{url.port}" if url.port else url.host):
+    proxy = named.get(scheme) or named.get("all")
+    if not proxy or proxy_bypass(f"{host}:{port}" if port else host):
         return None
     return httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}")
 
@@ -191,4 +274,6 @@ def _in_httpx_words(error: Exception) -> httpx.TransportError:
 @lru_cache(maxsize=2)
 def _trust(*, environment: bool) -> ssl.SSLContext:
     """Reading the certificates takes longer than a hundred polls: once, and only where TLS is spoken."""
-    return httpx.create_ssl_context(trust_env=environment)
+    context = httpx.create_ssl_context(trust_env=environment)
+    context.set_alpn_protocols(["http/1.1"])
+    return context

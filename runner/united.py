@@ -71,7 +71,10 @@ def _joined(one: Entry, other: Entry) -> Entry:
     if _ids(one).isdisjoint(_ids(other)) and _may_be_paid(one) != _may_be_paid(other):
         paid, free = (one, other) if _may_be_paid(one) else (other, one)
         return replace(paid, attempts=(*free.attempts, *paid.attempts), was=tuple(dict.fromkeys((*one.was, *other.was))))
-    return both(one, other)
+    whole = both(one, other)
+    # What `clean` did git carries too: between two that have come as far its word counts, or two folders would for ever
+    # take it back from each other. (`clean` writes the lock before it deletes.)
+    return replace(whole, cleaned_at=one.cleaned_at) if _ids(one) == _ids(other) and one.state == other.state else whole
 
 
 def _may_be_paid(entry: Entry) -> bool:

@@ -92,16 +92,13 @@ def shots(manifest: Manifest, ids: Collection[str]) -> Mapping[str, Written]:
     shelf, notes = Shelf(manifest.folder), _Unheard()
     profile = _profile(text.data, manifest.profile)
     found: dict[str, Written] = {}
-    parts = rows.parts(text, notes, shelf)
-    for part in parts:
-        for row in rows.rows(part, profile, notes, shelf, frozenset()):
-            said = str(row.layers[-1].data.get("id"))
+    for part in rows.parts(text, notes, shelf):
+        for row in rows.rows(part, profile, notes, shelf, {}):
+            said = str(row.own.data.get("id"))
             if "$" not in said and said not in ids:
                 continue
             try:
-                stack = Stack(
-                    row.layers, notes=notes, shelf=shelf, variables=[parts[0].variables, part.variables], columns=row.columns
-                )
+                stack = Stack(row, notes=notes, shelf=shelf)
             except Broken:
                 continue
             if stack.id in ids:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from runner.studio.animatic import Card, missing_font_hint, render
 from runner.studio.card import timecode
 from runner.studio.letters import fit, fit_line, set_lines, width
 from runner.studio.look import SLATE, lack, slate, strip
+from runner.studio.planes import finer, picked
 
 ROOT = Path(runner.__file__).parent.parent
 CHINESE = "雨夜，海边的灯塔。镜头缓缓推近，浪花撞碎在黑色礁石上；守塔人推开窗，望向远方的渔船。"
@@ -185,6 +187,28 @@ def test_the_move_starts_on_the_whole_picture_and_goes_closer(tmp_path):
     steps = [distance(one.crop(above), other.crop(above)) for one, other in pairwise(frames)]
     assert max(steps) < 3, "it moves gently"
     assert steps[0] < max(steps), "it starts slowly"
+
+
+def test_a_view_is_never_off_by_more_than_a_twelfth_of_a_pixel():
+    def wave(x: float) -> float:
+        return 128 + 120 * math.sin(x / 4)
+
+    plane = Image.new("L", (400, 20))
+    plane.putdata([round(wave(x + 0.5)) for _ in range(20) for x in range(400)])
+    fine, steepest = finer(plane), 120 / 4
+    for begin in (10.0, 10.1, 10.17, 10.5, 10.83):
+        shown = picked(fine, (begin, 0, begin + 318, 20), (300, 20))
+        row = [shown.getpixel((x, 10)) for x in range(300)]
+        wrong = [abs(level - wave(begin + (x + 0.5) * 318 / 300)) for x, level in enumerate(row)]
+        assert max(wrong) < steepest / 12 + 2, "and 2 for rounding, three times over"
+
+
+def test_the_words_are_gone_before_the_end_so_that_a_chained_shot_does_not_begin_with_them(tmp_path):
+    shown = pictures(film_of(tmp_path, card(seconds=2.0, first_frame=painted(tmp_path / "blue.png", "navy", "navy"))))
+    low = [picture.crop((0, 120, 320, 180)) for picture in shown]
+    plain = Image.new("RGB", (320, 60), "navy")
+    assert min(distance(picture, plain) for picture in low[: len(low) // 2]) > 8
+    assert distance(low[-1], plain) < 2
 
 
 @pytest.mark.parametrize("first", [True, False])

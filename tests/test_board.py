@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,6 +24,7 @@ from PIL import Image
 
 import runner
 from runner.cli import code
+from runner.commands import opening
 from runner.outputs.board import compare, page, posters
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -247,6 +249,22 @@ def test_what_people_and_servers_wrote_is_text_and_nothing_else(film):
     assert [one for one in seen.found if "style" in one] == [], "a style attribute would need a weaker policy"
 
 
+def test_what_turns_a_text_around_or_cannot_be_seen_is_a_mark(film):
+    """U+202E, an isolate, an escape sequence: in the title, a scene, a prompt, and in what a service wrote before it was cleaned."""
+    film.edit(
+        ("The Pier", "The \\u202ereiP \\e[2J"),
+        ("A pier at dawn in a thin fog", "A pier \u202egpj.exe at\u2066 dawn"),
+        ("scene: noon", 'scene: "\u202enoon"'),
+    )
+    film.relock(lambda lock: lock["takes"]["s030@1"]["attempts"][0].update(actual_prompt="of\u202ethe service"))
+    seen = film.board()
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", seen.text)
+    assert seen.all("h1")[0]["text"].startswith("The ⟨U+202E⟩reiP ⟨U+001B⟩[2J")
+    assert "A pier ⟨U+202E⟩gpj.exe at⟨U+2066⟩ dawn" in seen.card("s010")
+    assert "of⟨U+202E⟩the service" in seen.card("s030")
+    assert [one["text"] for one in seen.all("bdi")].count("⟨U+202E⟩noon") == 1, "it cannot touch the words beside it"
+
+
 def test_states_are_said_in_words_with_their_reasons(film):
     def change(lock):
         takes = lock["takes"]
@@ -307,6 +325,43 @@ def test_it_works_before_anything_is_rendered(film):
 
 
 # the command
+
+
+def test_it_is_opened_in_the_browser_that_somebody_sits_before(film, tmp_path, monkeypatch):
+    told = tmp_path / "told"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >> {shlex.quote(str(told))}\n')
+    browser.chmod(0o755)
+    for name in ("CI", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+
+    def opened(*args):
+        """Asked of a process of its own: what browsers there are is looked up once."""
+        told.write_text("")
+        command = [sys.executable, "-m", "runner", *args, "--open"]
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+        done = subprocess.run(command, capture_output=True, text=True, env=env)  # noqa: PLW1510 - told below
+        assert done.returncode == 0, done.stderr
+        return told.read_text().split(), done.stderr
+
+    if sys.platform.startswith("linux"):
+        assert opened("board") == ([], "not opened: there is no display here\n")
+    monkeypatch.setenv("BROWSER", str(browser))
+    assert opened("board")[0] == [film.page.as_uri()]
+    assert opened("reel", "--only", "s010")[0] == [(film.folder / "pier.reel.mp4").as_uri()]
+    assert opened("preview")[0] == [(film.folder / "pier.preview.board.html").as_uri()]
+    assert 'data-shot="s040"' in (film.folder / "pier.preview.board.html").read_text("utf-8")
+    monkeypatch.setenv("CI", "true")
+    assert opened("board") == ([], "not opened: CI is set, so nobody is looking\n")
+
+
+def test_a_display_is_asked_for_where_there_may_be_none():
+    assert opening.withheld({"DISPLAY": ":0"}, "linux") is None
+    assert opening.withheld({"WAYLAND_DISPLAY": "wayland-0"}, "linux") is None
+    assert opening.withheld({"CI": "false"}, "darwin") is None
+    assert opening.withheld({}, "win32") is None
+    assert opening.withheld({"DISPLAY": ""}, "linux") == "there is no display here"
+    assert opening.withheld({"CI": "1", "DISPLAY": ":0"}, "linux") == "CI is set, so nobody is looking"
 
 
 def test_json_says_where_it_is_and_how_much(film):
@@ -412,7 +467,7 @@ def test_changes_are_shown_side_by_side_and_the_rest_folded_away(kept):
     assert "s040" in seen.all("details")[0]["text"]
     assert "(First <b>cut</b>," in seen.all("p", **{"class": "under"})[0]["text"]
     # The picture as it was and as it is, and the take that was made from the wording of then.
-    small = [_mean(one) for one in seen.all("img") if one["alt"].startswith("media.first_frame")]
+    small = [_mean(one) for one in seen.all("img") if one["alt"].startswith("first frame ")]
     assert [red > 150 for red, _, _ in small] == [True, False]
     assert [one["data-take"] for one in seen.all("a", **{"class": "play"})] == ["s010@2", "s020@1", "s030@1", "s030@1"]
 
@@ -733,6 +788,16 @@ def test_dark_and_light_follow_the_machine_until_somebody_says_otherwise(film, t
     assert dark.evaluate(paper) == before
 
 
+def test_prompts_are_read_from_the_side_that_they_are_written_from(film, tab):
+    film.edit(("A pier at dawn in a thin fog", '"مشهد واسع: منارة (16:9)"'), ("The pier at noon", "The pier (نهار)"))
+    film.board()
+    seen = tab(film.page)
+    way = "e => [getComputedStyle(e).direction, getComputedStyle(e).unicodeBidi]"
+    assert seen.eval_on_selector("#shot-s010 .prompt", way) == ["rtl", "isolate"]
+    assert seen.eval_on_selector("#shot-s030 .prompt", way) == ["ltr", "isolate"]
+    assert seen.evaluate("getComputedStyle(document.querySelector('#shot-s010')).direction") == "ltr"
+
+
 def test_what_is_written_on_it_never_runs_and_no_other_script_would(film, tab):
     film.board()
     seen = tab(film.page)
@@ -844,6 +909,14 @@ def test_five_hundred_shots_are_made_and_read_quickly(film, tab):
     seen.fill("#search", "m499")
     until(seen, "document.querySelector('#count').textContent === '1 of 500 shots'")
     assert seen.is_visible("#shot-m499")
+    assert seen.eval_on_selector_all(".scenes a", "els => els.filter(e => e.checkVisibility()).length") == 1
+    seen.fill("#search", "")
+    for scene in (18, 3, 25):  # cards that were never in sight have a guessed height
+        seen.click(f".scenes a >> nth={scene - 1}")
+        until(seen, f"document.activeElement.id === 'shot-m{20 * (scene - 1):03}'")
+        until(seen, f"Math.abs(document.querySelector('#scene-{scene}').getBoundingClientRect().top - 60) < 3")
+    seen.keyboard.press("j")
+    until(seen, "document.activeElement.id === 'shot-m481'")
 
 
 def test_a_printed_page_has_a_sensible_number_of_shots(film, tab, tmp_path):

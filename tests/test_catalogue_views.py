@@ -269,4 +269,4 @@ def test_json_holds_the_files_as_they_are(capsys):
     assert code(["providers", "qwencloud", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["provider"] == "qwencloud"
     assert code(["models", "--json"]) == 0
-    assert [one["id"] for one in json.loads(capsys.readouterr().out)] == [model.id for model in MODELS]
+    assert [one["id"] for one in json.loads(capsys.readouterr().out)["models"]] == [model.id for model in MODELS]

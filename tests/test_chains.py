@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -293,7 +294,7 @@ def test_a_chain_that_names_its_take_waits_for_no_pick(made):
     assert film.call("pick", "s010@2", "--yes") == 0
     assert {action for action, _ in film.plan().values()} == {"keep"}
     film.edit("take: 1", "take: 9")
-    assert film.plan()["s020@2"] == ("blocked", "waits for s010@9, which is not there")
+    assert film.plan()["s020@2"] == ("blocked", "waits for s010@9, which is neither in the lock nor wanted")
     assert film.run() == (1, [])
 
 
@@ -316,6 +317,127 @@ def test_a_selection_without_the_source_says_so(made):
     assert film.plan("--only", "s010", "--only", "s020")["s020@1"] == ("submit", "new, after s010@1")
     assert film.run("--only", "s010") == (0, ["s010@1"])
     assert film.run("--only", "s020") == (0, ["s020@1"])
+
+
+def lines_about(film, word):
+    return [line for line in film.err.splitlines() if f"{word}: callsheet " in line]
+
+
+def run_again(film, line):
+    """Exit code of the command at the end of a line of advice, as if it were copied."""
+    name, verb, path, *rest = shlex.split(line.partition(": ")[2])
+    assert (name, path) == ("callsheet", str(film.path))
+    return film.call(verb, *rest)
+
+
+def test_a_selection_without_the_source_ends_with_the_line_that_has_it(made):
+    film = made(CHAIN)
+    assert film.run("--only", "s030", "--only", "s040") == (1, ["s040@1"])
+    (line,) = lines_about(film, "not selected")
+    assert line.startswith("s030@1 waits for s010@1, s020@1, not selected: callsheet run ")
+    assert line.endswith(" --only s010 --only s020 --only s030")
+    film.call("plan", "--only", "s030")
+    assert lines_about(film, "not selected") == [line]
+    before = len(film.bills)
+    assert run_again(film, line) == 0
+    assert film.bills[before:] == ["s010@1", "s020@1", "s030@1"]
+    film.call("plan", "--only", "s030")
+    assert lines_about(film, "not selected") == []
+
+
+def test_a_line_that_would_name_too_many_shots_names_none(made):
+    links = [f"  - {{id: s{n:03}, prompt: Shot {n}, media: {{first_frame: {{shot: s{n - 1:03}}}}}}}\n" for n in range(1, 20)]
+    film = made("  - {id: s000, model: wan2.7-t2v, prompt: The beginning}\n" + "".join(links))
+    film.call("plan", "--only", "s019")
+    (line,) = lines_about(film, "not selected")
+    assert line.endswith(f"(19 in all), not selected: callsheet run {film.path}")
+
+
+def test_only_the_takes_that_are_needed_are_named(made):
+    film = made(CHAIN.replace("at dusk}", "at dusk, takes: 2}").replace("{shot: s010, frame: last}", "{shot: s010, take: 2}"))
+    assert film.run("--only", "s020")[0] == 1
+    (line,) = lines_about(film, "not selected")
+    assert line.endswith(" --only s010@2 --only s020")
+    assert run_again(film, line) == 0
+    assert film.bills == ["s010@2", "s020@1"]
+
+
+def test_what_waits_for_a_pick_comes_with_the_line_that_picks(made):
+    film = made(CHAIN.replace("at dusk}", "at dusk, takes: 2}"))
+    film.call("plan")
+    (line,) = lines_about(film, "among s010@1, s010@2 once they are rendered")
+    assert film.run("--only", "s010@2") == (0, ["s010@2"])
+    film.call("plan")
+    (line,) = lines_about(film, "among s010@2, s010@3")
+    assert line.endswith(f": callsheet pick {film.path} s010@2"), "the other one cannot be picked yet"
+    assert film.run("--only", "s010") == (0, ["s010@3"])
+    assert film.run("--skip", "s040")[0] == 1
+    (line,) = lines_about(film, "among s010@2, s010@3")
+    assert line.startswith("s020@1, s030@1 wait for a pick among ")
+    for verb in ("plan", "status"):
+        film.call(verb)
+        assert lines_about(film, "among s010@2, s010@3") == [line]
+    film.call("plan", "--only", "s030")
+    assert lines_about(film, "among s010@2, s010@3") == [line.replace("s020@1, s030@1 wait ", "s030@1 waits ")]
+    assert run_again(film, line) == 0
+    assert json.loads((film.folder / "film.callsheet.lock").read_text())["picked"] == {"s010": "s010@2"}
+    assert film.run("--skip", "s040") == (0, ["s020@1", "s030@1"])
+
+
+def test_what_is_blocked_for_another_reason_is_left_to_the_plan(made):
+    film = made(CHAIN)
+    (film.folder / "renders/film/takes").mkdir(parents=True)
+    (film.folder / "renders/film/takes/s040@1.mp4").write_bytes(b"somebody's")
+    assert film.run()[0] == 1
+    assert f"blocked, and why: callsheet plan {film.path} (s040@1)" in film.err
+
+
+def test_a_profile_goes_into_the_line(made):
+    film = made(CHAIN)
+    film.edit("defaults:", "profiles: {draft: {parameters: {prompt_extend: false}}}\ndefaults:")
+    film.call("plan", "--only", "s020", "--profile", "draft")
+    (line,) = lines_about(film, "not selected")
+    assert run_again(film, line) == 0
+    assert (film.folder / "film.draft.callsheet.lock").exists()
+
+
+def test_a_link_to_a_take_that_will_never_be_is_warned_of_until_there_is_one(made):
+    film = made(CHAIN.replace("{shot: s010, frame: last}", "{shot: s010, take: 2}"))
+    said = "warning: shot s020: s010@2 is not in the lock, and s010 wants only 1 take [W208]"
+    assert film.call("check") == 0
+    assert said in film.out
+    assert film.call("preview") == 0
+    assert said in film.err
+    assert film.plan()["s020@1"] == ("blocked", "waits for s010@2, which is neither in the lock nor wanted")
+    assert film.call("retake", "s010") == 0
+    assert film.call("check", "--strict") == 0, film.out
+    assert film.call("preview") == 0
+    assert "W208" not in film.err, "it is the film's own takes that count"
+    assert film.run()[0] == 0
+    (film.folder / "film.callsheet.lock").write_text("no lock at all")
+    shutil.rmtree(film.folder / ".callsheet")
+    assert film.call("check") == 0, "a lock that cannot be read is no business of the check"
+
+
+def test_the_frame_and_the_take_of_a_link_may_be_variables(made):
+    film = made(
+        "  - {id: s010, model: wan2.7-t2v, prompt: A lighthouse, takes: 2}\n"
+        '  - {id: "at-${at}", matrix: {at: [0, 0.6, last]}, vars: {one: 2}, prompt: "Boat ${at}",\n'
+        '     media: {first_frame: {shot: s010, frame: "${at}", take: "${one}"}}}\n'
+        '  - {id: "row-${n}", each: rows.csv, prompt: Later, media: {first_frame: {shot: s010, frame: "${at}", take: "${n}"}}}\n'
+    )
+    (film.folder / "rows.csv").write_text("n,at\n1,0.25\n2,first\n")
+    assert film.run()[0] == 0, film.err
+    media = {take: entry["request"]["media"]["first_frame"] for take, entry in film.takes.items() if "media" in entry["request"]}
+    one, two = (film.takes[take]["render"]["sha256"] for take in ("s010@1", "s010@2"))
+    assert media == {
+        "at-0@1": f"sha256:{two}#0",
+        "at-0.6@1": f"sha256:{two}#0.6",
+        "at-last@1": f"sha256:{two}#last",
+        "row-1@1": f"sha256:{one}#0.25",
+        "row-2@1": f"sha256:{two}#first",
+    }
+    assert apart(SENT["at-0.6@1"], decoded(film.render("s010@2"))[2]) == 0
 
 
 def test_a_shot_that_wants_no_takes_is_no_source_until_it_has_one(made):

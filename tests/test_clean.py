@@ -12,11 +12,15 @@ import pytest
 from filelock import FileLock
 
 import runner
+from runner import cleaning
 from runner.cli import code
+from runner.clock import stamp
+from runner.lock import Entry, advanced
 from runner.lockfile import Ledger, held
 from runner.studio import Settings, Studio
 from tests.faults.world import tiny
 
+TODAY = stamp(time.time())[:10]
 STORYBOARD = """\
 callsheet: 1
 providers: {{studio: {{base_url: "{url}", poll: {{first: 0.03, every: 0.03}}}}}}
@@ -28,9 +32,13 @@ shots:
 """
 
 
+AHEAD = [0.0]  # seconds that the studio's clock is ahead of ours; a day, and it has forgotten all that was before
+
+
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory):
-    with Studio(Settings(folder=tmp_path_factory.mktemp("studio"), render=tiny, in_flight=8)) as studio:
+    folder = tmp_path_factory.mktemp("studio")
+    with Studio(Settings(folder=folder, render=tiny, in_flight=8, clock=lambda: time.time() + AHEAD[0])) as studio:
         yield studio
 
 
@@ -65,6 +73,14 @@ class Film:
 
     def take(self, key):
         return self.folder / f"renders/film/takes/{key}.mp4"
+
+    def entry(self, key):
+        return json.loads((self.folder / "film.callsheet.lock").read_text("utf-8"))["takes"][key]
+
+    def plan(self, key):
+        """What is to be done about a take, and why."""
+        assert self.call("plan", "--json") == 0
+        return next((step["action"], step["reason"]) for step in json.loads(self.out)["steps"] if step["take"] == key)
 
     @property
     def renders(self):
@@ -124,7 +140,7 @@ def test_nothing_is_paid_for_or_fetched_afterwards_and_status_says_what_is_not_h
     assert "nothing to do, no request was sent" in film.err
     assert film.billed == before
     assert film.call("status") == 0
-    gone = [line for line in film.out.splitlines() if line.endswith("(not here)")]
+    gone = [line for line in film.out.splitlines() if line.endswith(f"(deleted by clean on {TODAY})")]
     assert [line.split()[0] for line in gone] == ["s010@1", "s030@1"]
     film.edit("A lighthouse at dusk", "A lighthouse by night")
     assert film.call("run") == 0
@@ -134,11 +150,166 @@ def test_nothing_is_paid_for_or_fetched_afterwards_and_status_says_what_is_not_h
 def test_the_old_wording_brings_its_take_back_for_nothing(reworded):
     film = reworded
     film.clean()
+    assert film.entry("s010@1")["cleaned_at"].startswith(TODAY)
     before = film.billed
     film.edit("A lighthouse at dusk", "A lighthouse")
+    assert film.plan("s010@1") == ("fetch", f"deleted by clean on {TODAY}, and asked for again")
     assert film.call("run") == 0
     assert film.take("s010@1").is_file()
     assert film.billed == before
+    assert "cleaned_at" not in film.entry("s010@1")
+    assert film.plan("s010@1")[0] == "keep"
+
+
+@pytest.fixture
+def forgotten(reworded):
+    """s010 stands as it was again, its first take is cleaned, and the provider has it no more; a run has found that out."""
+    film = reworded
+    film.keep = film.folder / "keep"
+    film.keep.mkdir()
+    shutil.copy(film.take("s010@1"), film.keep / "mine.mp4")
+    film.clean()
+    film.edit("A lighthouse at dusk", "A lighthouse")
+    AHEAD[0] = 2 * 86_400.0
+    try:
+        film.before = film.billed
+        assert film.call("run") == 0
+        yield film
+    finally:
+        AHEAD[0] = 0.0
+
+
+ADVICE = """\
+absent (saved once, but neither here nor with the provider any more): s010@1
+to put the files back, found by their content: callsheet collect film.callsheet.yaml --from DIR
+to render it anew (free): callsheet again film.callsheet.yaml s010@1
+"""
+
+
+def test_a_cleaned_take_that_nobody_has_any_more_is_told_of_everywhere_with_the_line_that_renders_it(forgotten):
+    film = forgotten
+    assert ADVICE in film.err
+    why = f"deleted by clean on {TODAY}; the provider no longer has it; `callsheet again s010@1` renders it anew (free)"
+    assert film.plan("s010@1") == ("absent", why)
+    for verb in ("plan", "status", "run"):
+        assert film.call(verb) == 0
+        assert ADVICE in film.err
+    assert "nothing to do, no request was sent" in film.err
+    assert film.billed == film.before, "never paid for by itself"
+    assert film.call("board") == 0
+    assert "`callsheet again s010@1` renders it anew (free)" in (film.folder / "film.board.html").read_text("utf-8")
+    assert film.call("status", "--only", "s020") == 0
+    assert "absent" not in film.err
+
+
+def test_again_renders_a_cleaned_take_anew_and_says_what_that_costs(forgotten):
+    film = forgotten
+    assert film.call("again", "s010@1") == 0
+    assert film.out == "s010@1: will be submitted by the next run, free\n"
+    assert film.call("run") == 0
+    assert film.billed == [*film.before, "s010@1"]
+    assert film.take("s010@1").is_file()
+    assert "cleaned_at" not in film.entry("s010@1")
+    assert film.plan("s010@1") == ("keep", "saved")
+
+
+@pytest.mark.parametrize("event", ["intended", "adopted"])
+def test_a_new_attempt_is_no_cleaned_take(event):
+    at = f"{TODAY}T00:00:00Z"
+    cleaned = Entry(state="saved", render={"path": "a.mp4"}, cleaned_at=at)
+    told = {"at": at, "task_id": "t", "account": "studio", "host": "127.0.0.1", "submitted_at": at}
+    assert advanced(cleaned, {"event": event, "take": "s010@1", "attempt": "one", **told}).cleaned_at is None
+
+
+def test_a_price_stands_where_there_is_one(forgotten, monkeypatch):
+    film = forgotten
+    for name, value in (("DASHSCOPE_API_KEY", "any-key-at-all"), ("QWENCLOUD_BASE_URL", film.studio.base_url)):
+        monkeypatch.setenv(name, value)
+    text = film.path.read_text("utf-8").replace("providers: {studio:", "provider: qwencloud\nproviders: {qwencloud:")
+    film.path.write_text(text, "utf-8")
+    assert film.call("run", "--yes") == 0
+    film.edit("A lighthouse", "A lighthouse at dusk")
+    assert film.call("run", "--yes") == 0
+    assert "s010@3" in film.clean()
+    film.edit("A lighthouse at dusk", "A lighthouse")
+    AHEAD[0] *= 2
+    assert film.call("run", "--yes") == 0
+    assert "to render it anew (0.20 USD): callsheet again film.callsheet.yaml s010@3" in film.err
+    assert film.plan("s010@3")[1].endswith("`callsheet again s010@3` renders it anew (0.20 USD)")
+    assert film.call("again", "--state", "absent") == 0
+    assert film.out == "s010@3: will be submitted, and paid for, by the next run\n"
+
+
+def test_what_is_given_up_of_the_studios_was_never_paid_for(film):
+    old = {"fingerprint": f"1:sha256:{'0' * 64}", "provider": "studio", "model": "wan2.7-t2v"}
+    film.note({"event": "intended", "take": "s020@2", "attempt": "one", **old})
+    assert film.call("again", "--give-up", "s020@2") == 0
+    assert film.out == "s020@2: given up; free, so nothing was paid for\n"
+
+
+def test_a_colleagues_copy_of_a_cleaned_take_is_recognised(forgotten):
+    film = forgotten
+    assert film.call("collect", "--from", str(film.keep)) == 0
+    assert film.take("s010@1").is_file()
+    assert "cleaned_at" not in film.entry("s010@1")
+    assert film.plan("s010@1") == ("keep", "saved")
+    assert film.billed == film.before
+
+
+def test_a_new_take_may_be_had_instead(forgotten):
+    film = forgotten
+    assert film.call("retake", "s010") == 0
+    assert film.call("run") == 0
+    assert film.billed == [*film.before, "s010@3"]
+    assert (film.folder / "renders/film/s010.mp4").samefile(film.take("s010@3"))
+
+
+def test_killed_between_the_record_and_the_deletion_the_file_is_what_counts(reworded, monkeypatch):
+    film = reworded
+
+    def killed(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cleaning, "_unlink", killed)
+        patch.setattr(Ledger, "close", Ledger.abandon)
+        assert film.call("clean", "--outdated", "--yes") == 130
+    assert film.entry("s010@1")["cleaned_at"].startswith(TODAY)
+    film.edit("A lighthouse at dusk", "A lighthouse")
+    assert film.plan("s010@1") == ("keep", "saved")
+    assert film.call("status") == 0
+    assert "deleted" not in film.out
+    film.edit("A lighthouse", "A lighthouse at dusk")
+    assert film.clean("--outdated") == ["s010@1"]
+
+
+def test_a_file_that_changes_after_it_was_judged_stays(reworded, monkeypatch):
+    film = reworded
+    record = cleaning._record
+
+    def late(*args):
+        record(*args)
+        film.take("s010@1").write_bytes(b"a grade of one's own")
+
+    monkeypatch.setattr(cleaning, "_record", late)
+    assert film.call("clean", "--outdated", "--yes") == 1
+    assert "kept: s010@1: its file has just changed" in film.err
+    assert film.take("s010@1").read_bytes() == b"a grade of one's own"
+
+
+def test_two_folders_do_not_take_it_back_from_each_other(reworded, tmp_path):
+    """What git carries is taken as it stands: neither has anything to say against it."""
+    film = reworded
+    theirs = tmp_path / "theirs"
+    shutil.copytree(film.folder, theirs)
+    film.clean()
+    for _ in range(2):
+        shutil.copy(film.folder / "film.callsheet.lock", theirs)
+        before = (theirs / "film.callsheet.lock").read_bytes()
+        assert code(["run", str(theirs / "film.callsheet.yaml")]) == 0
+        assert (theirs / "film.callsheet.lock").read_bytes() == before
+        assert film.call("collect", "--from", str(theirs / "renders")) == 0
+        assert b"cleaned_at" not in (film.folder / "film.callsheet.lock").read_bytes()
 
 
 def test_a_picked_take_stays_whatever_it_was_made_of(reworded):
@@ -163,13 +334,23 @@ def test_a_renamed_shot_takes_its_takes_along_and_loses_none(film):
     assert film.take("s030@1").is_file()
 
 
-def test_the_last_look_of_a_shot_goes_with_its_take_and_is_told(film):
+def test_what_a_shot_shows_stays_until_there_is_something_else_to_show(film):
     film.edit("A lighthouse", "A lighthouse at dusk")
-    assert film.call("clean", "--dry-run") == 0
-    assert "renders/film/takes/s010@1.mp4, renders/film/s010.mp4 (still its shot's output)" in film.out
+    assert film.clean() == []
+    assert film.kept["s010@1"] == "renders/film/s010.mp4 shows it, and no current take of s010 is here"
+    assert "s010.mp4" in film.renders
+    assert film.call("run") == 0
     assert film.clean() == ["s010@1"]
+    assert "s010.mp4" in film.renders
+
+
+def test_the_last_look_of_a_shot_that_left_goes_with_its_take_and_is_told(reworded):
+    film = reworded
+    assert film.call("clean", "--orphaned", "--dry-run") == 0
+    assert "renders/film/takes/s030@1.mp4, renders/film/s030.mp4 (still its shot's output)" in film.out
+    assert film.clean("--orphaned") == ["s030@1"]
     assert film.said["freed"] == film.said["bytes"]
-    assert "s010.mp4" not in film.renders
+    assert "s030.mp4" not in film.renders
 
 
 def test_a_file_that_is_not_the_one_that_was_saved_is_never_deleted(reworded):
@@ -285,7 +466,7 @@ def test_uploads_are_forgotten_when_all_have_expired(film):
 
 @pytest.fixture
 def own(tmp_path, monkeypatch, capsys):
-    """A film whose studio is the embedded one, with its tasks in `.callsheet/studio/`."""
+    """A film whose studio is the embedded one, with its tasks in `.callsheet/film.studio/`."""
     folder = tmp_path / "own"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -303,12 +484,12 @@ def own(tmp_path, monkeypatch, capsys):
 def test_the_studios_tasks_stay_as_long_as_a_run_would_ask_for_them(own):
     film = own
     assert film.call("run") == 0
-    tasks = film.folder / ".callsheet/studio/tasks.jsonl"
+    tasks = film.folder / ".callsheet/film.studio/tasks.jsonl"
     film.take("s010@1").rename(film.folder / "away.mp4")
     assert film.clean() == []  # a run would fetch it from there
     assert film.kept["the studio's tasks"] == "s010@1 is still to be fetched from it"
     (film.folder / "away.mp4").rename(film.take("s010@1"))
-    with FileLock(film.folder / ".callsheet/studio/studio.lock"):
+    with FileLock(film.folder / ".callsheet/film.studio/studio.lock"):
         assert film.call("clean", "--yes") == 1
         assert "a studio is at work in them" in film.err
         assert tasks.exists()
@@ -323,6 +504,47 @@ def test_the_studios_tasks_stay_as_long_as_a_run_would_ask_for_them(own):
     film.edit("prompt: B}", f"prompt: B}}, {clip}")
     assert film.clean("--outdated") == []
     assert film.kept["s010@1"] == "s020 is made from it"
+
+
+def test_the_tasks_of_a_served_studio_stay_as_long_as_any_take_is_to_be_had_from_it(own, monkeypatch):
+    """Whatever its provider is called: the folder is `callsheet studio`'s."""
+    film = own
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "any-key-at-all")
+    place = film.folder / ".callsheet/studio"
+    with Studio(Settings(folder=place, render=tiny)) as studio:
+        provider = f'provider: qwencloud\nproviders: {{qwencloud: {{base_url: "{studio.base_url}", poll: {{first: 0.03, every: 0.03}}}}}}'
+        film.edit("callsheet: 1", f"callsheet: 1\n{provider}")
+        assert film.call("run", "--yes") == 0
+        film.take("s010@1").rename(film.folder / "away.mp4")
+        assert film.clean("--caches") == []
+        assert film.kept["the tasks of `callsheet studio`"] == "s010@1 is still to be fetched from it"
+        (film.folder / "away.mp4").rename(film.take("s010@1"))
+        (film.folder / ".callsheet/posters").mkdir()
+        (film.folder / ".callsheet/posters/0.jpg").write_bytes(b"x")
+        assert film.call("clean", "--yes") == 1
+        assert "kept: the tasks of `callsheet studio`: a studio is at work in them" in film.err
+        assert not (film.folder / ".callsheet/posters/0.jpg").exists(), "which that studio knows nothing of"
+    film.note({"event": "intended", "take": "s020@1", "attempt": "one", "provider": "qwencloud", "model": "wan2.7-t2v"})
+    assert film.clean("--caches") == []
+    assert film.kept["the tasks of `callsheet studio`"] == "s020@1 is still to be fetched from it"
+    error = {"code": "NotAccepted", "message": "no", "retryable": False, "billed": False}
+    film.note({"event": "failed", "take": "s020@1", "attempt": "one", "error": error})
+    assert film.clean("--caches") == ["the tasks of `callsheet studio`"]
+    assert [path.name for path in place.rglob("*") if path.is_file()] == ["studio.lock"]
+
+
+def test_the_tasks_of_another_locks_studio_go_when_that_lock_needs_none(own):
+    film = own
+    assert film.call("run", "--profile", "preview") == 0
+    render = film.folder / "renders/film.preview/takes/s010@1.mp4"
+    render.rename(film.folder / "away.mp4")
+    assert film.clean("--caches") == []
+    assert film.kept["the tasks of film.preview's studio"] == "s010@1 is still to be fetched from it"
+    (film.folder / "away.mp4").rename(render)
+    with held(runner.lockfile.Files(lock=film.folder / "film.preview.callsheet.lock")):
+        assert film.call("clean", "--yes", "--caches") == 1
+    assert "a run on film.preview.callsheet.lock is alive" in film.err
+    assert film.clean("--caches") == ["the tasks of film.preview's studio"]
 
 
 def test_caches_stay_while_another_manifest_of_the_folder_runs(film):

@@ -199,6 +199,30 @@ def test_a_model_that_a_scene_or_profile_may_change_judges_no_shot(judge):
         assert marked(judge, {**data, **changing}) == []
 
 
+def test_an_included_file_needs_no_version_and_may_name_what_its_manifest_brings(judge, tmp_path):
+    """`check` passes it by the manifest's own model and provider, which are not seen from where it lies."""
+    shutil.copy(HERE / "cases" / "models-of-ones-own" / "mine.json", tmp_path)
+    own = "models: [mine.json]\nproviders: {mine: {extends: qwencloud, models: [my-wan]}}\n"
+    path = tmp_path / "film.callsheet.yaml"
+    path.write_text(f"callsheet: 1\n{own}include: [end.yaml]\nshots: [{{id: s010, model: wan2.7-t2v, prompt: A}}]\n")
+    end = "defaults: {model: my-wan}\nscenes: {a: null}\nshots:\n  - {id: s900, prompt: A, provider: mine, parameters: {mood: calm}}\n"
+    (tmp_path / "end.yaml").write_text(end)
+    assert len(runner.read(path).shots) == 2
+    assert marked(judge, plain(tmp_path / "end.yaml")) == []
+    (tmp_path / "end.yaml").write_text(end.replace("{id: s900", "{id: s900, model: wan2.7-t2v").replace("mood: calm", "seed: no"))
+    assert marked(judge, plain(tmp_path / "end.yaml")) == ["/shots/0/parameters/seed"]  # of a model that is known here
+
+
+def test_what_only_a_manifest_has_asks_for_its_version(judge, schema):
+    shots = [{"id": "s010", "prompt": "A", "model": "wan2.7-t2v"}]
+    assert marked(judge, {"shots": shots}) == []
+    assert marked(judge, {"vars": {"a": 1}, "defaults": {}, "scenes": {}, "shots": shots}) == []
+    for name in ("title", "provider", "profiles", "include", "budget", "output", "models", "providers"):
+        (error,) = [one for one in judge.iter_errors({name: None, "shots": shots}) if one.validator == "required"]
+        assert error.message == "'callsheet' is a required property"
+    assert marked(judge, {"callsheet": 1}) == [""]
+
+
 def test_layers_may_say_what_only_some_models_take(judge):
     layer = {"model": "wan2.7-i2v", "parameters": {"ratio": "16:9", "resolution": "480P"}, "media": {"image": "a.png"}}
     shots = [{"id": "s010", "model": "wan2.2-s2v", "media": {"driving_audio": "a.mp3"}}]
@@ -237,13 +261,17 @@ def test_what_the_starter_has_as_comments_is_right_too(folder, capsys):
     path = folder / "storyboard.callsheet.yaml"
     lines = path.read_text("utf-8").splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("  # - id:"))
-    opened = [line.replace("# ", "", 1) if line.startswith(("  # - ", "  #   ", "# budget")) else line for line in lines]
+    opened = [
+        line.replace("# ", "", 1) if line.startswith(("  # - ", "  #   ", "# budget", "# include")) else line for line in lines
+    ]
     assert len([line for line in opened if line.startswith(("  - id:", "budget:"))]) == 7
     assert at
     path.write_text("\n".join(opened), encoding="utf-8")
     (folder / "frames").mkdir()
     shutil.copy(HERE.parent / "manifests" / "frames" / "keeper.png", folder / "frames")
     (folder / "clips.csv").write_text("id,caption\n1,A gull\n2,A boat\n")
+    (folder / "scenes").mkdir()
+    (folder / "scenes" / "end.yaml").write_text("shots:\n  - {id: s900, scene: tower, prompt: The lamp goes out}\n")
     assert code(["check", "--strict"]) == 0, capsys.readouterr().out
 
 
@@ -281,6 +309,11 @@ def test_schema_manifest_is_what_init_writes(folder, capsys):
 
 
 # The real language server
+
+
+def _line(below):
+    """The first line of a file that lies so far below the schema."""
+    return MODELINE.replace("=", "=../") if below else MODELINE
 
 
 class Editor:
@@ -343,31 +376,31 @@ class Editor:
             {"schemaStore": {"enable": False}} if item.get("section") == "yaml" else None for item in message["params"]["items"]
         ]
 
-    def open(self, text):
-        """The URI of a new file with this text, and the position of the `|` in it."""
-        before, _, after = (MODELINE + text).partition("|")
+    def open(self, text, below=""):
+        """The URI of a new file with this text, which may lie in a folder below, and the position of the `|` in it."""
+        before, _, after = (_line(below) + text).partition("|")
         self.opened += 1
-        uri = (self.folder / f"{self.opened}.callsheet.yaml").as_uri()
+        uri = (self.folder / below / f"{self.opened}.callsheet.yaml").as_uri()
         file = {"uri": uri, "languageId": "yaml", "version": 1, "text": before + after}
         self.tell("textDocument/didOpen", textDocument=file)
         line, column = before.count("\n"), len(before) - before.rfind("\n") - 1
         return {"textDocument": {"uri": uri}, "position": {"line": line, "character": column}}
 
-    def offers(self, text):
+    def offers(self, text, below=""):
         """What is offered at the `|`, by label."""
-        found = self.ask("textDocument/completion", **self.open(text))
+        found = self.ask("textDocument/completion", **self.open(text, below))
         return {item["label"]: item for item in (found["items"] if isinstance(found, dict) else found)}
 
     def says(self, text):
         """What is shown when the mouse rests at the `|`."""
         return self.ask("textDocument/hover", **self.open(text))["contents"]["value"]
 
-    def marks(self, text):
+    def marks(self, text, below=""):
         """What is underlined: the words there, and why."""
-        uri = self.open(text.replace("|", ""))["textDocument"]["uri"]
+        uri = self.open(text.replace("|", ""), below)["textDocument"]["uri"]
         with self.news:
             assert self.news.wait_for(lambda: uri in self.told, self.WAIT), "no diagnostics"
-        lines = (MODELINE + text).splitlines()
+        lines = (_line(below) + text).splitlines()
         spots = [(one["range"]["start"], one["range"]["end"], one["message"]) for one in self.told[uri]]
         return [(lines[start["line"]][start["character"] : end["character"]], why) for start, end, why in spots]
 
@@ -412,6 +445,28 @@ def test_the_parameters_offered_are_those_of_the_model(editor):
 def test_a_model_that_begins_like_another_is_not_taken_for_it(editor):
     assert "audio" not in editor.offers(I2V.replace("2.7", "2.6") + "    parameters:\n      |\n")
     assert "audio" in editor.offers(I2V.replace("wan2.7-i2v", "wan2.6-i2v-flash") + "    parameters:\n      |\n")
+
+
+def test_an_included_file_in_a_folder_of_its_own(editor):
+    """By the line that `init` and the README tell of; with the schema of the manifest's folder."""
+    assert "$schema=../callsheet.schema.json" in (editor.folder / "storyboard.callsheet.yaml").read_text("utf-8")
+    start = "shots:\n  - id: s900\n    model: wan2.7-i2v\n    parameters:\n      "
+    assert "resolution" in editor.offers(start + "|\n", "scenes")
+    assert editor.marks(start + "duration: 5\n", "scenes") == []
+    ((word, why),) = editor.marks(start + "resolution: 720p\n", "scenes")
+    assert (word, why[:21]) == ("720p", "Value is not accepted")
+    assert [word for word, _ in editor.marks(start.replace("shots", "shot") + "duration: 5\n", "scenes")]
+    ((_, why),) = editor.marks("title: T\n" + start + "duration: 5\n", "scenes")
+    assert why == 'Missing property "callsheet".'
+
+
+def test_the_profile_of_the_preview_is_offered(editor):
+    offered = editor.offers("callsheet: 1\nprofiles:\n  |\nshots: []\n")
+    assert "callsheet preview" in str(offered["preview"]["documentation"])
+    assert set(editor.offers(T2V + "profiles:\n  preview:\n    parameters:\n      resolution: |\nshots: []\n")) >= {
+        "480P",
+        "720P",
+    }
 
 
 def test_values_are_those_of_the_model(editor):

@@ -236,12 +236,17 @@ def test_a_path_with_odd_letters_is_percent_encoded(film):
 
 
 def test_a_take_whose_file_is_elsewhere_keeps_its_length_and_link(film):
-    film.render("s040@1").unlink()
-    clip = film.timeline().video_tracks()[0][-1]
-    assert clip.media_reference.target_url == "renders/mist/takes/s040@1.mp4"
-    assert clip.duration().value == FRAMES["s040"]
-    assert clip.duration().rate == float(RATES["s040"])
-    assert "not here: s040" in film.err
+    here = film.timeline()
+    takes = [film.render(f"{name}@{2 if name == 's010' else 1}") for name in RATES]
+    for take in takes:
+        take.unlink()
+    away = film.timeline()
+    clips = [clip for clip in away.find_clips() if isinstance(clip.media_reference, otio.schema.ExternalReference)]
+    assert clips[-1].media_reference.target_url == "renders/mist/takes/s040@1.mp4"
+    for clip in clips:  # the sound of s010 is longer than its pictures, which is not what is cut by
+        assert (clip.duration().value, clip.duration().rate) == (FRAMES[clip.name], float(RATES[clip.name])), clip.name
+    assert away.duration() == here.duration()
+    assert "not here: s010, s020-the-long-name, s020-the-long-one, s030, s040" in film.err
 
 
 def test_without_the_library_it_says_how_to_install_it(film, monkeypatch):
@@ -343,9 +348,32 @@ def test_the_table_survives_a_spreadsheet(film):
     assert rows[2]["prompt"] == "'+The keeper turns"
     assert rows[5]["prompt"] == "灯塔"
     assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "+", "-", "@"))]
-    assert (rows[2]["seed"], rows[2]["seconds"], rows[2]["cost"], rows[2]["currency"]) == ("7", "1.962", "0.00", "USD")
+    assert (rows[2]["seed"], rows[2]["seconds"], rows[2]["cost"], rows[2]["currency"]) == ("7", "1.96", "0.00", "USD")
     assert (rows[4]["state"], rows[4]["sha256"], rows[4]["here"]) == ("new", "", "false")
     assert rows[0]["sha256"] == sha256((film.folder / rows[0]["file"]).read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "name", ["=cmd|' /C calc'!A0", '+1, "two"; =3', "@SUM(1)\nM2   V 024 00:00:00:00", "\t-1", "\uff1d1\u2028A", 'a"b,c']
+)
+def test_names_stay_names_whatever_they_hold(film, name):
+    text = film.path.read_text("utf-8")
+    film.path.write_text(
+        text.replace("scene: coast", f"scene: {json.dumps(name)}").replace('"Mist & <b>Möwen</b> | eins"', json.dumps(name)),
+        "utf-8",
+    )
+    rows = list(csv.DictReader(io.StringIO(film.export("csv").removeprefix("\ufeff"), newline="")))
+    assert [row["take"] for row in rows] == [
+        "s010@1", "s010@2", "s020-the-long-name@1", "s020-the-long-one@1", "s025@1", "s030@1", "s040@1"
+    ]  # fmt: skip
+    assert {row["scene"].removeprefix("'") for row in rows[:3]} == {name}
+    assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "+", "-", "@", "\t", "\uff1d"))]
+    lines = film.export("edl").splitlines()
+    assert lines[0].split() == ["TITLE:", *name.split()]
+    assert len(events("\r\n".join(lines))) == 6
+    assert not [line for line in lines if line.startswith("M2")]
+    assert name in [one.name for one in film.timeline().tracks.markers]
+    assert len(film.export("jsonl").split("\n")) == 7
 
 
 def test_a_prompt_is_no_markup_in_a_review(film):
@@ -400,6 +428,29 @@ def test_deliverables_are_numbered_as_the_storyboard_and_say_what_is_missing(fil
     assert "005_s030.mp4" in film.out
 
 
+def test_what_a_script_is_told_are_files_and_what_is_absent_has_lists_of_its_own(film):
+    film.render("s040@1").unlink()
+    for form in ((), ("--json",)):  # the same end in both forms
+        assert film.call("export", "--to", "files", *form) == 75
+    said = json.loads(film.out)
+    assert [one["file"] for one in said["files"]] == sorted(path.name for path in (film.folder / "mist.files").iterdir())
+    assert (said["missing"], said["not_here"], said["in_the_way"]) == (["s025"], ["s040"], [])
+    for name in ("otio", "edl"):
+        told = json.loads(film.export(name, "--json"))
+        assert (told["missing"], told["not_here"]) == (["s025"], ["s040"])
+    assert json.loads(film.export("jsonl", "--json"))["left_out"] == ["s040@1"]
+    assert json.loads(film.export("jsonl", "--all", "--json"))["left_out"] == []
+    timeline = film.timeline()
+    assert [clip.name for clip in timeline.find_clips() if "not_here" in clip.metadata["callsheet"]] == ["s040"] * 2
+    assert film.export("edl").count("* COMMENT: THE FILE IS NOT HERE\r\n") == 1
+
+
+def test_a_shot_that_was_changed_is_missing_and_not_said_to_have_no_take(film):
+    film.path.write_text(film.path.read_text("utf-8").replace("prompt: The sea", "prompt: The open sea"), "utf-8")
+    assert film.call("export", "--to", "files", "--only", "s040") == 75
+    assert film.err.splitlines()[-1] == "006_s040.mp4 is missing: its saved takes are outdated, and none is picked"
+
+
 def test_what_stands_in_a_deliverables_place_is_left_alone(film):
     folder = film.folder / "out"
     folder.mkdir()
@@ -407,8 +458,10 @@ def test_what_stands_in_a_deliverables_place_is_left_alone(film):
     shutil.copy(film.render("s030@1"), folder / "005_s030.mp4")
     before = (folder / "005_s030.mp4").stat().st_ino
     assert film.call("export", "--to", "files", "--out", "out", "--skip", "s025", "--json") == 1
-    files = {one["shot"]: one["how"] for one in json.loads(film.out)["files"]}
-    assert (files["s010"], files["s030"], files["s040"]) == ("in_the_way", "kept", "linked")
+    said = json.loads(film.out)
+    files = {one["shot"]: one["how"] for one in said["files"]}
+    assert (files.get("s010"), files["s030"], files["s040"]) == (None, "kept", "linked")
+    assert said["in_the_way"] == [{"shot": "s010", "take": "s010@2", "file": "001_s010.mp4"}]
     assert (folder / "001_s010.mp4").read_bytes() == b"my own cut"
     assert (folder / "005_s030.mp4").stat().st_ino == before
 

@@ -782,6 +782,19 @@ CALM = st.tuples(
 ).map(lambda parts: f"{parts[0][0]}{parts[0][1]}:{parts[1]}")
 
 
+AGAIN = [
+    "a: 1", "a: one", "b: [1, {c: d}]", "b: {c: [d]}", 'c: "x: # y"', "c: 'x'  # y", "d:\n      e: 1\n      f: 1", "d:\n    - 1\n    - {a: 1}",
+    "e:\n      - a: 1\n        b: [1, {c: d}]\n      - a: 1", "f: x y #z",
+]  # fmt: skip
+
+
+def _texts(data):
+    if isinstance(data, str):
+        yield data
+    for part in (*data.keys(), *data.values()) if isinstance(data, dict) else data if isinstance(data, list) else ():
+        yield from _texts(part)
+
+
 class TestReadQuickly:
     """Whatever the line by line reader takes is what libyaml reads, value by value and place by place."""
 
@@ -805,7 +818,17 @@ class TestReadQuickly:
         if found is not None:
             ours = source.Source(file="f", data=found)
             assert _placed(found, ours.place([])) == _outcome(written, pure=False)
+            assert all(said in written for said in _texts(found)), "a text that does not stand in the file letter by letter"
         return found is not None
+
+    @needs_libyaml
+    @settings(max_examples=300, deadline=None, derandomize=True, database=None)
+    @given(
+        st.lists(st.lists(st.sampled_from(AGAIN), min_size=1, max_size=4, unique_by=lambda line: line[0]), min_size=2, max_size=6)
+    )
+    def test_lines_that_come_again(self, items):
+        told = ["shots:", *(f"{'    ' if number else '  - '}{line}" for item in items for number, line in enumerate(item))]
+        assert self.agree("\n".join(told))
 
     @needs_libyaml
     def test_files_of_ours_with_a_character_more_or_less(self):
@@ -816,12 +839,18 @@ class TestReadQuickly:
                 written = text.decoded(path.read_bytes())
             except text.Unreadable:
                 continue
-            taken += self.agree(written)
+            is_taken = self.agree(written)
+            assert self.agree(written.replace("\n", "\r\n")) == is_taken, "lines of Windows are lines"
+            taken += is_taken
             for _ in range(20):
                 at = chance.randrange(len(written) + 1)
-                self.agree(written[:at] + chance.choice(" :#-\n'\"{}[],a&") + written[at:])
+                self.agree(written[:at] + chance.choice(" :#-\r\n'\"{}[],a&") + written[at:])
                 self.agree(written[:at] + written[at + 1 :])
         assert taken > 20
+
+    @pytest.mark.parametrize("line", ["k: 一座灯塔，黄昏", "k: é", "k: 😀 x", "- [长, k, é]", "k: {a: 长 b}"])  # noqa: RUF001
+    def test_texts_in_any_script(self, line):
+        assert self.agree(f"a: b\nc:\n  {line}\n")
 
     @pytest.mark.parametrize(
         "line", ["{} : b", "k: {}: b", 'k: "{}', "k: [{}", "k: {{a: {}", "- {}: # :", "{}: : {}", "k: a#{}#: "]

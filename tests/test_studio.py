@@ -229,6 +229,25 @@ def test_only_so_many_run_at_once(open_bench: Callable[..., Bench]) -> None:
     assert {bench.wait(task_id)["output"]["task_status"] for task_id in tasks} == {"SUCCEEDED"}
 
 
+def test_the_command_runs_as_many_at_once_as_it_is_told(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "runner", "studio", "--port", "0", "--seconds", "3", "--in-flight", "3", "--json"]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=env, cwd=tmp_path) as process:
+        try:
+            assert process.stdout
+            url = json.loads(process.stdout.readline())["base_url"]
+            with httpx.Client(headers={"Authorization": "Bearer k"}, trust_env=False) as client:
+                for number in range(5):
+                    assert client.post(url + VIDEO, json=t2v(f"shot {number}"), headers=ASYNC).status_code == 200
+                end, most = time.monotonic() + 10, 0
+                while most < 3 and time.monotonic() < end:
+                    rows = client.get(f"{url}/tasks").json()["data"]
+                    most = max(most, [row["status"] for row in rows].count("RUNNING"))
+                assert (len(rows), most) == (5, 3)
+        finally:
+            process.kill()
+
+
 def test_equal_requests_share_a_file_and_are_billed_each(open_bench: Callable[..., Bench]) -> None:
     rendered = []
 

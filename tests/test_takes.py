@@ -11,7 +11,7 @@ import av
 import pytest
 
 import runner
-from runner import choosing
+from runner import choosing, past
 from runner.cli import code
 from runner.errors import Refused
 from runner.lock import Entry, Lock
@@ -151,7 +151,57 @@ def test_none_forgets_what_no_run_has_begun(done):
     assert done.call("run") == 0
     assert len(done.bills) == 3
     assert sorted(done.lock["takes"]) == TAKES
-    assert done.said("retake", "s010")["wanted"] == ["s010@4"], "a number is never used twice"
+    assert done.said("retake", "s010")["wanted"] == ["s010@3"], "nothing was ever sent under that number"
+    assert done.call("run") == 0
+    assert done.call("retake", "s010", "-n", "2") == 0
+    assert done.call("retake", "--none", "s010") == 0
+    assert done.said("retake", "s010")["wanted"] == ["s010@4"], "what was once intended keeps its number"
+
+
+def test_a_number_is_used_by_whatever_is_more_than_a_wish(tmp_path):
+    def used(*records):
+        path = tmp_path / "film.journal"
+        path.write_text("".join(f"{json.dumps({'at': '2026-11-21T01:02:03Z', 'run': 'r', **one})}\n" for one in records))
+        return past.read(path).used
+
+    wished = [{"event": "wanted", "take": "a@1"}, {"event": "unwanted", "take": "a@1"}]
+    wished.append({"event": "known", "take": "a@2", "entry": {"state": "wanted", "attempts": []}})
+    assert used(*wished) == frozenset()
+    again = {"event": "known", "take": "a@4", "entry": {"state": "wanted", "attempts": [{"id": "x"}]}}
+    assert used(*wished, {"event": "intended", "take": "a@3", "attempt": "y"}, again) == {"a@3", "a@4"}
+    assert used(*wished, {"event": "intended", "take": "a@1", "attempt": "y"}, *wished) == {"a@1"}
+
+
+def test_a_retake_of_an_outdated_shot_says_first_what_would_be_rendered_anyhow_and_what_all_costs(done):
+    done.edit("at dusk", "at dawn")
+    assert done.call("retake", "s010", "-n", "3") == 0
+    first, price, *rest = done.err.splitlines()
+    assert first == ("s010 is outdated: the next run renders 2 takes for the new wording anyhow, and 3 more by this: 5 in all")
+    assert price == "the next run: 5 to submit (10 s of video, 1.00 USD)."
+    assert len(rest) == 1
+    assert done.out == "s010@3, s010@4, s010@5, s010@6, s010@7: will be rendered by the next run\n"
+    assert done.call("run") == 0
+    assert sorted(done.bills[3:]) == ["s010@3", "s010@4", "s010@5", "s010@6", "s010@7"]
+
+
+def test_a_retake_says_why_a_shot_lacks_takes_by_itself(done):
+    assert done.call("retake", "s020") == 0
+    assert "anyhow" not in done.err, "it lacks none"
+    done.edit("takes: 2", "takes: 3")
+    assert done.call("retake", "s010") == 0
+    assert "s010 has 2 of the takes that it wants: the next run renders 1 take anyhow, and 1 more by this" in done.err
+
+
+def test_what_a_retake_would_do_is_told_before_anything_is_written(done, monkeypatch):
+    def full(*_, **__):
+        raise Refused("the disk is full")
+
+    monkeypatch.setattr("runner.lockfile.Ledger.note", full)
+    assert done.call("retake", "s010") == 3
+    assert done.err.splitlines() == [
+        "the next run: 1 to submit (2 s of video, 0.20 USD).",
+        "callsheet: error: the disk is full",
+    ]
 
 
 def test_none_forgets_also_what_was_asked_for_of_a_shot_that_left(done):
@@ -393,6 +443,47 @@ def test_a_pick_sets_a_chain_going_and_another_says_first_what_becomes_outdated(
     assert "current again: s020@1" in chain.err
     assert chain.call("run") == 0
     assert len(chain.bills) == 5, "back to the pick that they were made from: nothing is paid"
+
+
+def test_a_retake_names_the_chained_shots_that_will_wait_for_a_pick_because_of_it(chain):
+    chain.call("pick", "--none", "s010")
+    chain.edit("s010, prompt: A lighthouse at dusk, takes: 2", "s010, prompt: A lighthouse at dawn")
+    found = chain.said("retake", "s010")
+    assert (found["lacking"], found["waiting"]) == (["s010@3"], ["s020@1", "s030@1"])
+    chain.call("retake", "--none", "s010")
+    assert chain.call("retake", "s010") == 0
+    assert "s020@1, s030@1 will wait for a pick among s010@3, s010@4" in chain.err
+    assert chain.said("retake", "s040")["waiting"] == []
+
+
+def test_why_says_what_a_chain_was_made_of_and_what_it_will_be_and_since_when(chain):
+    chain.call("pick", "s010@1")
+    assert chain.call("run") == 0
+    chain.call("pick", "s010@2", "--yes")
+    assert chain.call("plan") == 0
+    reasons = {line.split()[1]: line for line in chain.out.splitlines() if line.startswith("submit")}
+    assert reasons["s020@2"].endswith("changed: media.first_frame (now of s010@2)")
+    assert reasons["s030@2"].endswith("changed: media.first_frame, after s020@2")
+    chain.call("why", "s020", "s030")
+    told = "the last frame of the render of s010@1 → the last frame of the render of s010@2  (s010@2 was picked at 20"
+    assert told in chain.out
+    assert "the last frame of the render of s020@1 → the last frame of s020@2, which is not rendered yet\n" in chain.out
+    assert "{" not in chain.out
+    chain.edit("s020, model", "s020, takes: 2, model")
+    assert chain.call("run") == 1
+    chain.call("why", "s030")
+    assert "→ the last frame of s020, none of whose takes is picked (s020@2, s020@3)\n" in chain.out
+    assert "the next run: blocked s030@2, 2 s: waits for a pick among s020@2, s020@3" in chain.out
+
+
+def test_a_pick_that_only_git_brought_has_no_time(chain):
+    chain.call("pick", "s010@1")
+    chain.call("run")
+    lock = chain.lock
+    lock["picked"] = {"s010": "s010@2"}
+    (chain.folder / "film.callsheet.lock").write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n")
+    (answer,) = chain.said("why", "s020")["shots"]
+    assert answer["changes"][0]["note"] == "s010@2 was picked"
 
 
 def test_why_names_the_render_that_a_chained_take_was_made_from(chain):

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from runner.outputs import progress
 from runner.studio import Settings, Studio
 from tests.faults.world import billed, storyboard, tiny
+from tests.test_progress import Film
 
 pty = pytest.importorskip("pty")  # Windows has none
 fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
@@ -111,6 +113,80 @@ def test_the_live_view_fits_a_narrow_terminal(tmp_path):
     assert pictures
     assert all(len(line) < 24 for line in pictures), pictures
     assert any(line.endswith("…") for line in pictures), "a line is cut, not broken"
+
+
+def test_the_columns_of_the_live_view_stand_below_each_other(tmp_path):
+    """Short names and long ones, of which the end is kept; no expectation that is nothing."""
+    names = ["s1", "harbour-at-dusk", "the-lighthouse-on-its-rocks-in-the-storm-by-night-seed-1", "s2", "s3", "s4"]
+    with Studio(Settings(folder=tmp_path / "studio", render=tiny, seconds=0.6)) as studio:
+        folder = many(tmp_path / "film", studio, 1)
+        path = folder / "many.callsheet.yaml"
+        shots = "\n".join(f"  - {{id: {name}, prompt: Boat}}" for name in names)
+        text = path.read_text("utf-8").partition("shots:")[0].replace("in_flight: 50", "in_flight: 3")
+        path.write_text(f"{text}shots:\n{shots}\n", "utf-8")
+        code, said = on_terminal(folder, "run", columns=80)
+    assert code == 0, said
+    states = "submitted|pending|running|fetching|under way|sending"
+    rows = [re.match(rf"(\S+) +({states}) +(\d+:\d\d)(.*)", line.rpartition("\r")[2]) for line in said.splitlines()]
+    rows = [row for row in rows if row]
+    assert {row[1] for row in rows} >= {"s1@1", "harbour-at-dusk@1", "the-light…-the-storm-by-night-seed-1@1"}
+    assert len({(row.start(2), row.end(3)) for row in rows}) == 1, "every state begins and every time ends where the others do"
+    assert "of about 0:00" not in said
+
+
+def test_words_of_any_width_fill_their_column(tmp_path):
+    film = Film(tmp_path, takes=3)
+    film.hear("intended", 0, 1, 2)
+    film.hear("submitted", 0, 1, 2)
+    film.hear("status", 0, word="排队中请稍候")
+    film.hear("status", 1, word="RUNNING")
+    film.tally.durations.add("qwencloud", "wan2.7-t2v", "720P", 5.0, 0.4)
+    live = progress._Live(film.tally)
+    assert [row[1:] for row in live._takes(9, 76)] == [
+        ("排队中请稍候", "0:00"),
+        ("running     ", "0:00"),
+        ("submitted   ", "0:00"),
+    ]
+    film.hear("status", 0, word="RUNNING")
+    film.tally.durations.add("qwencloud", "wan2.7-t2v", "720P", 5.0, 60.0)
+    film.tally.durations.add("qwencloud", "wan2.7-t2v", "720P", 5.0, 60.0)
+    film.clock.now += 3601
+    film.hear("rendered", 2)
+    assert [row[1:] for row in live._takes(9, 76)] == [
+        ("running     ", "1:00:01, usually 1:00"),
+        ("running     ", "1:00:01, usually 1:00"),
+        ("fetching    ", "1:00:01"),
+    ], "nothing jumps back, and what is usual is told only until the render is there"
+
+
+def test_a_long_name_is_cut_where_it_says_least():
+    name = "s040-dawn-and-a-thin-fog-1@12"
+    assert progress.shortened(name, 40) == name
+    assert progress.shortened(name, len(name)) == name
+    assert [len(progress.shortened(name, width)) for width in range(8, 29)] == [*range(8, 29)]
+    assert progress.shortened(name, 16) == "s040…in-fog-1@12"
+
+
+def test_nothing_that_somebody_wrote_gives_orders_to_the_terminal(tmp_path):
+    """A title, a key, a model, a file's name, each with an escape sequence and what turns a line around."""
+    folder = tmp_path / "film"
+    folder.mkdir()
+    path = folder / "small.callsheet.yaml"
+    hostile = r"\e]0;mine\a\e[2J\u202edrow"
+    shown = "⟨U+001B⟩]0;mine⟨U+0007⟩⟨U+001B⟩[2J⟨U+202E⟩drow"
+    path.write_text(f'callsheet: 1\ntitle: "{hostile}"\nshots: [{{id: s, prompt: A, "{hostile}": 1, model: "{hostile}"}}]\n')
+    code, said = written(folder, "check")
+    assert code == 2
+    assert said.count(shown) == 2, said
+    path.write_text(f'callsheet: 1\ntitle: "{hostile}"\ndefaults: {{model: wan2.7-t2v}}\nshots: [{{id: s, prompt: A}}]\n')
+    heard = written(folder, "run", "--provider", "qwencloud", CALLSHEET_NO_SPEND="1", DASHSCOPE_API_KEY="a-key")[1]
+    heard += written(folder, "board", "--scene", "x", "--out", "no\x1b[2J\u202e")[1]
+    (folder / "no\x1b[2J\u202e").write_text("notes")
+    heard += written(folder, "board", "--out", "no\x1b[2J\u202e")[1]
+    assert shown in heard
+    assert "no⟨U+001B⟩[2J⟨U+202E⟩ is in the way" in heard
+    for text in (said, heard):
+        assert not re.search("\x1b(?!\\[[0-9;]*m)|\u202e", text), "colours of ours are all there is"
 
 
 @pytest.mark.parametrize("environ", [{"CI": "true"}, {"TERM": "dumb"}], ids=lambda environ: next(iter(environ)))

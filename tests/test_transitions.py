@@ -165,8 +165,7 @@ def test_intent_and_task_are_on_disk_at_once_and_what_can_be_learnt_again_shares
         for number in range(50):
             ledger.note(**record, take=f"s1@{number + 2}")
     assert len(synced) - before < 50, "one for each would be 100"
-    read, _ = journal.read(ledger.files.journal)
-    assert sum(1 for record in read if record["event"] == "saved") == 50
+    assert sum(1 for record, _ in journal.read(ledger.files.journal) if record["event"] == "saved") == 50
 
 
 def test_a_fold_writes_what_the_lock_says_and_nothing_when_nothing_happened(ledger):

@@ -11,7 +11,8 @@ import pytest
 import trio
 import trio.testing
 
-from runner.transport import Leases, proxy_of
+from runner.http1 import Sending
+from runner.transport import Leases, place_of, proxy_of
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -140,11 +141,17 @@ def test_what_lies_idle_for_long_is_closed_and_at_the_end_all_is():
         async with serving() as server:
             async with Leases(proxies=False) as leases:
                 await two(server, leases)
-                clock.jump(31)
-                await ask(leases, server.url)
+                for _ in range(2):
+                    assert not server.closed
+                    clock.jump(20)
+                    await ask(leases, server.url)
                 await server.until(lambda: len(server.closed) == 1)
                 assert server.requests[-1][0] not in server.closed
-            await server.until(lambda: len(server.closed) == 2)
+                clock.jump(31)
+                await ask(leases, server.url)
+                await server.until(lambda: len(server.closed) == 2)
+                assert server.requests[-1][0] == 2
+            await server.until(lambda: len(server.closed) == 3)
 
     trio.run(main, clock=trio.testing.MockClock(rate=1))
 
@@ -210,6 +217,35 @@ def test_the_environments_proxy_is_asked_where_it_is_to_be(go, monkeypatch):
     go(main)
 
 
+def test_what_a_proxy_is_told_first_is_not_yet_the_request(go, monkeypatch):
+    """A tunnel that it refuses has let nothing of the request out; what it forwards has left."""
+
+    async def left(url):
+        told, place = [], place_of(httpx.URL(url))
+        wait = {"connect": 5.0, "read": 5.0, "write": 5.0}
+        headers = [(b"Host", b"outside.example")]
+        async with Leases(proxies=True, keep=False) as leases:
+            sending = Sending(
+                method="GET", place=place, target=b"/x", headers=headers, patience=wait, leaving=lambda: told.append(1)
+            )
+            try:
+                answer = await leases.send(sending)
+            except httpx.ProxyError:
+                return told, None
+            await answer.aclose()
+            return told, answer.status
+
+    async def main():
+        async with serving(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n") as server:
+            for name in ("http_proxy", "https_proxy"):
+                monkeypatch.setenv(name, server.url)
+            assert await left("https://outside.example/x") == ([], None)
+            assert await left("http://outside.example/x") == ([1], 502)
+        assert [head.split(" ")[0] for _, head in server.requests] == ["CONNECT", "GET"]
+
+    go(main)
+
+
 @pytest.mark.parametrize(
     ("environ", "url", "proxy"),
     [
@@ -229,7 +265,7 @@ def test_which_proxy_a_url_has(monkeypatch, environ, url, proxy):
         monkeypatch.delenv(name.upper(), raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    found = proxy_of(httpx.URL(url))
+    found = proxy_of(place_of(httpx.URL(url)))
     assert (found and str(found.url)) == proxy
 
 

@@ -30,6 +30,12 @@ shots:
   - id: s040-${{time}}
     matrix: {{time: [dawn, noon]}}
     prompt: The pier at ${{time}}
+  - id: s050
+    model: wan2.7-r2v
+    prompt: Two of them
+    media: {{references: [frames/keeper.png, frames/night.png]}}
+    unchecked: {{parameters: {{tones: [1, 2], deep: {{a: true, b: "7"}}}}}}
+  - {{id: s060, model: wan2.7-i2v, prompt: It goes on, parameters: {{ratio: null}}, media: {{first_frame: {{shot: s040-dawn}}}}}}
 """
 
 
@@ -185,6 +191,25 @@ def test_only_the_studio_has_it(film):
     assert (found["provider"]["was"], found["provider"]["now"]) == ("studio", "qwencloud")
     assert found["provider"]["there"] == ["qwencloud"]
     assert "never stands for another" in found["provider"]["note"]
+
+
+def test_lists_and_mappings_are_read_without_the_signs_of_a_machine(film):
+    film.edit(("[frames/keeper.png, frames/night.png]", "[frames/night.png]"))
+    film.edit(('tones: [1, 2], deep: {a: true, b: "7"}', "tones: [1, 3], deep: {a: true, b: 7}, more: [{x: 1}, []]"))
+    film.call("why", "s050")
+    assert "      image frames/keeper.png, image frames/night.png → image frames/night.png\n" in film.out
+    assert "      parameters.tones  1, 2 → 1, 3\n" in film.out
+    assert '      parameters.deep.b  "7" → 7\n' in film.out  # a text that looks like the number
+    assert "      parameters.more  not written → (x: 1), ([])\n" in film.out
+    assert "parameters.deep.a" not in film.out
+    assert film.change("s050")["unchecked"]["now"]["parameters"]["deep"] == {"a": True, "b": 7}  # for scripts as it is
+
+
+def test_a_step_that_costs_nothing_yet_says_no_price(film):
+    film.edit(("The pier at ${time}", "The old pier at ${time}\n    takes: 2"))
+    film.call("why", "s060")
+    assert "  the next run: blocked s060@2, 2 s: waits for a pick among s040-dawn@2, s040-dawn@3" in film.out
+    assert " -" not in film.out
 
 
 def test_one_that_left_and_one_that_was_renamed(film):

@@ -25,7 +25,7 @@ _HOW = "callsheet adopt film.callsheet.yaml s010@1 TASK_ID, or --from FILE with 
 @click.command("adopt")
 @click.argument("words", nargs=-1, metavar="[MANIFEST] [TAKE TASK_ID]")
 @click.option("--from", "listed", metavar="FILE", help="Read lines `TAKE TASK_ID` from this file, or from standard input (-).")
-@click.option("--trust-host", "trust", multiple=True, metavar="VAR=HOST", help="The key in VAR may go to this host.")
+@options.trust_option
 @options.json_option
 @options.reading
 def command(words: Sequence[str], listed: str | None, trust: tuple[str, ...], as_json: bool, **how: Any) -> int:
@@ -34,7 +34,7 @@ def command(words: Sequence[str], listed: str | None, trust: tuple[str, ...], as
     Takes that are failed, canceled, lost, absent or not yet made can be given a task too. The next run fetches it.
 
     \b
-      callsheet adopt film.callsheet.yaml s010@1 cf7185ba-9489-477c-9f90-80e4d4e418b5
+      callsheet adopt film.callsheet.yaml s010@1 cf7185ba-9489-477c
       callsheet adopt --from found.txt
     """
     import anyio  # the road to the network is loaded only now

@@ -16,7 +16,7 @@ from runner.lock import Entry, Lock, shot_of
 from runner.outputs.data import plan_json
 from runner.outputs.text import few, totals
 from runner.plan import Plan, Step
-from runner.shots import is_current
+from runner.shots import Manifest, is_current
 
 _STATES = {"failed": "failed", "lost": "lost", "canceled": "canceled", "in-doubt": "intended"}
 _FEW = 5
@@ -88,7 +88,11 @@ def _gave_up(held: runner.Held, choices: Sequence[_Choice], *, as_json: bool) ->
     if as_json:
         options.say_json({"given_up": takes})
     else:
-        click.echo(f"{few(takes)}: given up; perhaps paid for, so counted as paid")
+        free = [take for take in takes if _is_free(held.manifest, held.lock.takes[take].provider)]
+        if paid := [take for take in takes if take not in free]:
+            click.echo(f"{few(paid)}: given up; perhaps paid for, so counted as paid")
+        if free:
+            click.echo(f"{few(free)}: given up; free, so nothing was paid for")
     return 0
 
 
@@ -143,12 +147,21 @@ def _nothing(choices: Sequence[_Choice]) -> Refused | UsageError:
     return UsageError("none of these takes waits for an answer", hint=said)
 
 
+def _is_free(manifest: Manifest, provider: str | None) -> bool:
+    known = manifest.catalog.providers.get(provider or "")
+    return known is not None and known.free
+
+
 def _say(choices: Sequence[_Choice], planned: Plan) -> None:
     """What the next run will pay, what may be paid twice, and what was not permitted."""
+    free = {step.take for step in planned.steps if _is_free(planned.manifest, step.provider)}
     names = [one.step.take for one in choices if one.step]
-    click.echo(f"{few(names)}: will be submitted, and paid for, by the next run")
+    if paid := [name for name in names if name not in free]:
+        click.echo(f"{few(paid)}: will be submitted, and paid for, by the next run")
+    if free:
+        click.echo(f"{few([name for name in names if name in free])}: will be submitted by the next run, free")
     click.echo(totals(planned), err=True)
-    doubtful = [one.take for one in choices if one.step and one.entry and one.entry.state == "intended"]
+    doubtful = [one.take for one in choices if one.take in paid and one.entry and one.entry.state == "intended"]
     if doubtful:
         click.echo(f"in doubt until now, so perhaps paid for already: {few(doubtful)}", err=True)
     for one in choices:

@@ -16,6 +16,7 @@ from runner import revision
 from runner.clock import stamp
 from runner.commands import options
 from runner.commands.answering import spoken
+from runner.commands.opening import opened
 from runner.errors import UsageError
 from runner.lock import Lock
 from runner.outputs.board import page, posters, words
@@ -23,6 +24,7 @@ from runner.outputs.board.cards import Fits
 from runner.outputs.board.compare import KINDS, Changes, changes
 from runner.outputs.board.sheet import sheet
 from runner.outputs.board.views import Sheet
+from runner.outputs.data import sums_json
 from runner.plan import Plan
 from runner.shots import Manifest
 
@@ -34,7 +36,7 @@ _PATIENCE = 2.0  # seconds between two words on how far the posters are
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the page here, not to NAME.board.html.")
 @click.option("--embed", is_flag=True, help="Put the renders into the page, so that it can be sent as one file.")
 @click.option("--against", metavar="REV", help="Show what has changed since this git revision, side by side.")
-@click.option("--open", "is_opened", is_flag=True, help="Show the page in the browser.")
+@click.option("--open", "is_opened", is_flag=True, help="Show the page in the browser, where there is one.")
 @options.json_option
 @options.reading
 @options.selecting
@@ -58,7 +60,7 @@ def command(
     found = sheet(read, known, plan, fits=fits)
     if chosen and not found.cards and against is None:
         raise UsageError("no shot is selected", hint="`callsheet status` lists the takes and their states")
-    target = out or read.folder / f"{read.name}{'.changes' if against is not None else ''}.board.html"
+    target = out or place(read, ".changes" if against is not None else "")
     page.check(target)
     said: dict[str, Any] = {"path": target.as_posix()}
     with ExitStack() as stack:  # the earlier files must be there until their posters are made
@@ -66,41 +68,53 @@ def command(
             allowed = [Path(one) for one in how["allowed"]]
             reading = {"profile": how["profile"], "provider": how["provider"], "environ": options.environ(how["env_file"])}
             then, before = stack.enter_context(revision.manifest_at(read.path, against, allowed=allowed, **reading))
-            compared = _compared(before, read, known, found, fits, is_narrowed=bool(chosen))
+            compared = _compared(before, plan, known, found, fits, is_narrowed=bool(chosen))
             made = _page(target, read, compared.files(), embed=embed)
             values = {"revision": then, "changes": compared, "totals": [*_totals(compared, before, read)]}
             said["bytes"] = page.write("changes.html", made, sheet=found, tags=compared.tags, **values)
             said |= {"against": then.id, **{str(kind): compared.of(kind) for kind in KINDS}}
+            submits = [step for step in compared.steps if step.action == "submit"]
+            said["next_run"] = {"takes": len(submits), **sums_json(submits)}
         else:
-            made = _page(target, read, found.files(), embed=embed)
-            said["bytes"] = page.write("board.html", made, sheet=found, tags=found.tags)
+            said["bytes"] = written(target, read, found, embed=embed)
     said |= {"shots": sum(1 for card in found.cards if not card.is_left), "takes": found.takes}
     if as_json:
         options.say_json(said)
     else:
         click.echo(target)
     if is_opened:
-        click.launch(target.absolute().as_uri())
+        opened(target)
     return 0
 
 
-def _compared(before: Manifest, read: Manifest, known: Lock, found: Sheet, fits: Fits, *, is_narrowed: bool) -> Changes:
+def place(read: Manifest, kind: str = "") -> Path:
+    """Where the board lies that nobody has given another place."""
+    return read.folder / f"{read.name}{kind}.board.html"
+
+
+def written(target: Path, read: Manifest, found: Sheet, *, embed: bool = False) -> int:
+    """Write the board; its bytes. Raises UsageError where something else is in the way."""
+    return page.write("board.html", _page(target, read, found.files(), embed=embed), sheet=found, tags=found.tags)
+
+
+def _compared(before: Manifest, plan: Plan, known: Lock, found: Sheet, fits: Fits, *, is_narrowed: bool) -> Changes:
     cards = {card.shot: card for card in found.cards}
 
     def is_shown(shot: str) -> bool:
         return not is_narrowed or shot in cards or fits(shot, f"{shot}@0", "new")
 
-    return changes(before, read, known, cards, is_shown=is_shown)
+    return changes(before, plan, known, cards, is_shown=is_shown)
 
 
 def _totals(compared: Changes, before: Manifest, read: Manifest) -> Iterable[tuple[str, str]]:
-    """How many shots went which way, and how long the film was and is."""
+    """How many shots went which way, how long the film was and is, and what the next run does for all this."""
     for kind in KINDS:
         if shots := compared.of(kind):
             yield kind, f"{len(shots)}"
     yield "unchanged", f"{len(compared.same)}"
     then, now = (words.length(sum(shot.seconds or 0 for shot in one.shots)) for one in (before, read))
     yield "film", now if then == now else f"{then} → {now}"
+    yield "next run", words.rest(compared.steps)
 
 
 def _page(target: Path, read: Manifest, files: Mapping[str, Path], *, embed: bool) -> page.Page:

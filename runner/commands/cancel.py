@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command("cancel")
 @click.argument("words", nargs=-1, metavar="[MANIFEST] TAKE…")
 @click.option("--all", "everything", is_flag=True, help="Every take that is under way.")
-@click.option("--trust-host", "trust", multiple=True, metavar="VAR=HOST", help="The key in VAR may go to this host.")
+@options.trust_option
 @options.json_option
 @options.reading
 def command(words: Sequence[str], everything: bool, trust: tuple[str, ...], as_json: bool, **how: Any) -> int:

@@ -18,7 +18,7 @@ from runner.version import version
 
 
 @click.command("check")
-@click.argument("manifests", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("manifests", nargs=-1, type=click.Path(path_type=Path), metavar="[MANIFEST…]")
 @click.option(
     "--format",
     "form",

@@ -39,9 +39,10 @@ _WORDS: Mapping[Kind, str] = {
 def command(manifest: Path | None, kinds: tuple[Kind, ...], yes: bool, dry_run: bool, as_json: bool, **how: Any) -> int:
     """List outdated and orphaned takes and caches with their bytes, and delete them after a yes.
 
-    Picked and current takes are never deleted, nor a file that is not the one that was saved. The lock keeps every
-    entry: a take that was paid for is still known, and back when its file is (`collect --from`, or the old wording
-    while the provider has it).
+    Picked and current takes are never deleted, nor what a shot shows while nothing newer of it is here, nor a file that
+    is not the one that was saved. The lock keeps every entry, and when it was cleaned: such a take is back with its file
+    (`collect --from`, or the old wording while the provider has it), or rendered anew by `again`. With --json nothing is
+    asked: without --yes it only lists.
 
     \b
       callsheet clean film.callsheet.yaml --dry-run
@@ -49,7 +50,7 @@ def command(manifest: Path | None, kinds: tuple[Kind, ...], yes: bool, dry_run: 
     """
     asked = frozenset(kinds or KINDS)
     read = options.read(manifest, told=not as_json, **how)
-    if dry_run:
+    if dry_run or (as_json and not yes):  # a program cannot be asked: it lists, and says --yes when it means it
         found = runner.cleanable(read, runner.known(read), kinds=asked)
         _show(found, read, as_json=as_json)
         return 0

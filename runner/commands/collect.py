@@ -13,7 +13,7 @@ import runner
 from runner.claiming import Claim, Claimed, wanted
 from runner.commands import options
 from runner.commands.run import _announce, _Told
-from runner.errors import CallsheetError, UsageError
+from runner.errors import UsageError
 from runner.fit import mega
 from runner.lock import Lock
 from runner.outputs.text import few
@@ -31,7 +31,7 @@ from runner.shots import Manifest
     metavar="DIR",
     help="First look in this folder for renders that are missing here, by sha256, whatever their names.",
 )
-@click.option("--trust-host", "trust", multiple=True, metavar="VAR=HOST", help="The key in VAR may go to this host.")
+@options.trust_option
 @options.json_option
 @options.reading
 @options.selecting
@@ -43,27 +43,23 @@ def command(manifest: Path | None, folders: tuple[Path, ...], trust: tuple[str, 
 
     \b
       callsheet collect film.callsheet.yaml
-      callsheet collect --from /mnt/colleague/film
+      callsheet collect --from ../from-ana --from ../from-ben
     """
     chosen = options.Selection(**{name: how.pop(name) for name in ("only", "skip", "scene", "state", "limit")})
     environ = options.environ(how["env_file"])
     told = _Collected(as_json)
-    read: Manifest | None = None
-    try:
-        for folder in folders:
-            if not folder.is_dir():
-                raise UsageError(f"--from: there is no folder {folder}")
-        read = options.read(manifest, told=not as_json, **how)
-        with runner.hold(read) as held:
-            takes = _missing(held.lock, chosen, read) if folders else []
-            claimed = told.take_in(held, folders, takes) if folders else Claimed()
-            plan = _plan(read, held.lock, chosen, is_enough=bool(takes))
-            _announce(plan, quiet=as_json)
-            report = told.carry_out(partial(runner.run, submit=False, trust=trust, environ=environ, signals=True), plan, held)
-            code = told.end(report, plan)
-            return 1 if claimed.blocked and code in {0, 75} else code
-    except CallsheetError as error:
-        return told.refuse(error, read)
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"--from: there is no folder {folder}")
+    read = options.read(manifest, told=not as_json, **how)
+    with runner.hold(read) as held:
+        takes = _missing(held.lock, chosen, read) if folders else []
+        claimed = told.take_in(held, folders, takes) if folders else Claimed()
+        plan = _plan(read, held.lock, chosen, is_enough=bool(takes))
+        _announce(plan, quiet=as_json)
+        report = told.carry_out(partial(runner.run, submit=False, trust=trust, environ=environ, signals=True), plan, held)
+        code = told.end(report, plan)
+        return 1 if claimed.blocked and code in {0, 75} else code
 
 
 def _missing(known: Lock, chosen: options.Selection, manifest: Manifest) -> list[str]:

@@ -29,7 +29,7 @@ _COLORS = {"ok": "green", "warn": "yellow", "bad": "red"}
     type=click.Path(path_type=Path, dir_okay=False),
     help="Look at this manifest's folder and providers; else the only one here.",
 )
-@click.option("--trust-host", "trust", multiple=True, metavar="VAR=HOST", help="The key in VAR may go to this host.")
+@options.trust_option
 @click.option("--env-file", type=click.Path(path_type=Path, dir_okay=False), help="Read keys and base URLs from this file.")
 @options.json_option
 def command(provider: str | None, manifest: Path | None, trust: tuple[str, ...], env_file: Path | None, as_json: bool) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from runner.commands import options
 from runner.errors import UsageError
 from runner.journal import disk, sync_folder, write_whole
 from runner.outputs.export import numbered
-from runner.outputs.export.film import Film, Format, Made
+from runner.outputs.export.film import Film, Format, Made, Piece
 from runner.outputs.export.formats import FORMATS
-from runner.outputs.export.numbered import Delivery
+from runner.outputs.export.numbered import Delivery, How
 from runner.outputs.text import few
 from runner.plan import Plan
 from runner.shots import Manifest
@@ -44,12 +44,12 @@ def command(manifest: Path | None, name: str, out: Path | None, all_takes: bool,
     """Export the film: the picked takes in order for editors and players, or every take as data. Sends nothing.
 
     \b
-      otio   a timeline (OpenTimelineIO), with the renders by relative path and scenes as markers
+      otio   a timeline (OpenTimelineIO): relative paths, scenes as markers
       edl    a CMX3600 list, non-drop, from 01:00:00:00; a missing shot is black
-      csv    a table for spreadsheets, a row a take; text that looks like a formula gets a ' in front
-      jsonl  a line a saved take, for data sets: file_name, prompt, seed, model, sha256, seconds, cost …
+      csv    a row a take, for spreadsheets; what looks like a formula gets a '
+      jsonl  a line a saved take, for data sets: file_name, prompt, seed, model …
       md     plan and status as a Markdown table, to paste into a review
-      files  a folder of 001_s010.mp4, 002_s020.mp4 …; numbered as the storyboard is, whatever is missing
+      files  a folder of 001_s010.mp4, 002_s020.mp4 …, numbered as the storyboard
 
     An earlier export is written over, any other file only with --force (for `files` never).
 
@@ -86,8 +86,7 @@ def _export(film: Film, form: Format, out: Path | None, *, force: bool, as_json:
     if target:
         _write(target, made, form, film, force=force)
     if as_json:
-        names = {"missing": film.missing, "not_here": film.elsewhere} if form.of_shots else {}
-        told = {key: [piece.shot.id for piece in pieces] for key, pieces in names.items()}
+        told = _absent(film) if form.of_shots else {"left_out": list(made.left_out)}
         where = {"path": target.as_posix()} if target else {"path": None, "text": made.data.decode()}
         options.say_json({"format": form.name, **where, "bytes": len(made.data), **told, "remarks": list(made.remarks)})
         return 0
@@ -139,11 +138,17 @@ def _renders(film: Film) -> Iterable[Path]:
         yield film.manifest.folder / shot.output
 
 
+def _absent(film: Film) -> dict[str, list[str]]:
+    """The shots that have no saved take, and those whose take is saved elsewhere."""
+    found = {"missing": film.missing, "not_here": film.elsewhere}
+    return {name: [piece.shot.id for piece in pieces] for name, pieces in found.items()}
+
+
 def _absences(film: Film, form: Format) -> Iterable[str]:
     """Which shots an editor will miss, and what stands in their place."""
     if film.missing:
         instead = "black" if form.name == "edl" else "a missing clip"
-        yield f"not rendered yet, so {instead} of the planned length: {few([piece.shot.id for piece in film.missing])}"
+        yield f"no render to show yet, so {instead} of the planned length: {few([piece.shot.id for piece in film.missing])}"
     if film.elsewhere:
         yield f"saved, but the file is not here: {few([piece.shot.id for piece in film.elsewhere])}"
 
@@ -159,36 +164,46 @@ def _deliver(film: Film, out: Path | None, *, as_json: bool) -> int:
         raise UsageError(f"{target} is in the way: it is no folder", hint="choose another one with --out")
     found = numbered.deliver(film, target)
     if as_json:
-        keys = ("number", "shot", "take", "file", "how")
-        files = [
-            {key: getattr(one, key).replace(" ", "_") if key == "how" else getattr(one, key) for key in keys}
-            for one in found.files
-        ]
-        options.say_json({"format": _FILES, "path": target.as_posix(), "files": files, "strays": list(found.strays)})
+        options.say_json({"format": _FILES, "path": target.as_posix(), **_data(found), "strays": list(found.strays)})
     else:
-        _say(found, target)
+        _say(found, target, {piece.shot.id: _lack(piece) for piece in film.missing})
     return _code(found, film.plan)
 
 
-def _say(found: Delivery, target: Path) -> None:
+def _data(found: Delivery) -> dict[str, Any]:
+    """The files that are there; of the other shots the ids, as with every format, and what stands in the way."""
+    ways: Mapping[str, How] = {"missing": "missing", "not_here": "not here"}
+    return {
+        "files": [
+            {"number": one.number, "shot": one.shot, "take": one.take, "file": one.file, "how": one.how} for one in found.files
+        ],
+        **{name: [one.shot for one in found.being(how)] for name, how in ways.items()},
+        "in_the_way": [{"shot": one.shot, "take": one.take, "file": one.file} for one in found.being("in the way")],
+    }
+
+
+def _lack(piece: Piece) -> str:
+    is_saved = any(entry.state == "saved" for entry in piece.clip.takes.values())
+    return "its saved takes are outdated, and none is picked" if is_saved else "no take is saved"
+
+
+def _say(found: Delivery, target: Path, lacks: Mapping[str, str]) -> None:
     for one in found.files:
-        if one.how not in {"missing", "in the way"}:
-            click.echo((target / one.file).as_posix())
-    for one in found.files:
-        if one.how == "missing":
-            click.echo(f"{one.file} is missing: {one.why}", err=True)
-        elif one.how == "in the way":
-            click.echo(
-                f"{click.style('callsheet: error:', fg='red', bold=True)} {target / one.file} is in the way: it is no copy of a take that is here",
-                err=True,
-            )
+        click.echo((target / one.file).as_posix())
+    for one in found.being("missing"):
+        click.echo(f"{one.file} is missing: {lacks[one.shot]}", err=True)
+    for one in found.being("not here"):
+        click.echo(f"{one.file} is missing: {one.take} is saved, but its file is not here", err=True)
+    for one in found.being("in the way"):
+        fact = f"{target / one.file} is in the way: it is no copy of a take that is here"
+        click.echo(f"{click.style('callsheet: error:', fg='red', bold=True)} {fact}", err=True)
     if found.strays:
         click.echo(f"left from an earlier export, and no shot's any more: {few(found.strays)}", err=True)
 
 
 def _code(found: Delivery, plan: Plan) -> int:
-    missing = {one.shot for one in found.files if one.how == "missing"}
+    missing = {one.shot for one in found.being("missing", "not here")}
     coming = {step.shot for step in plan.doing("submit", "watch", "fetch")}
-    if any(one.how == "in the way" for one in found.files) or missing - coming:
+    if found.being("in the way") or missing - coming:
         return 1
     return 75 if missing else 0

@@ -32,6 +32,8 @@ defaults:                           # for every shot that does not say otherwise
   prompt: "${prompt}. ${look}"      # wraps each shot's own prompt
   parameters: {resolution: 720P, ratio: 16:9, duration: 2}
 
+# include: [scenes/*.yaml]          # more shots; there the first line has `$schema=../callsheet.schema.json`
+
 scenes:                             # what the shots of a scene have in common
   cliff: {vars: {time: at dusk}}
   tower: {vars: {time: by lamplight}}

@@ -31,7 +31,7 @@ def command(name: str | None, as_json: bool) -> int:
     if name and name not in known.models:
         raise UsageError(f'there is no model "{name}"', hint=suggestion(name, known.models))
     if as_json:
-        options.say_json(known.models[name].schema if name else [_brief(model) for model in models(known)])
+        options.say_json(known.models[name].schema if name else {"models": [_brief(model) for model in models(known)]})
     else:
         for line in model_lines(known.models[name], known.providers.values()) if name else _list(models(known)):
             click.echo(line)

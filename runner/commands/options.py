@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import runner
-from runner.errors import ManifestError, UsageError
+from runner.commands import ending
+from runner.errors import UsageError
+from runner.lock import STATES
 from runner.outputs.text import few, problem_lines
 from runner.secrecy import learn
 
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 manifest_argument = click.argument("manifest", required=False, type=click.Path(path_type=Path))
-json_option = click.option("--json", "as_json", is_flag=True, help="Say it as JSON on standard output.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Say it as JSON on standard output, an error too.")
+trust_option = click.option(
+    "--trust-host", "trust", multiple=True, metavar="VAR=HOST[:PORT]", help="The key in VAR may go to this host."
+)
 
 
 def reading(command: _Command) -> _Command:
@@ -46,9 +51,15 @@ def selecting(command: _Command) -> _Command:
     """The options that choose among shots and takes."""
     options = (
         click.option("--only", multiple=True, metavar="PATTERN", help="Only these shots or takes; * and ? match."),
-        click.option("--skip", multiple=True, metavar="PATTERN", help="Not these."),
+        click.option("--skip", multiple=True, metavar="PATTERN", help="Not these; * and ? match."),
         click.option("--scene", multiple=True, metavar="NAME", help="Only shots of this scene."),
-        click.option("--state", multiple=True, metavar="STATE", help="Only takes in this state; `new` for those not made yet."),
+        click.option(
+            "--state",
+            multiple=True,
+            type=click.Choice(["new", *STATES]),
+            metavar="STATE",
+            help="Only takes in this state: saved, failed, submitted …; `new` for those not made yet.",
+        ),
         click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N takes that are to be submitted."),
     )
     return functools.reduce(lambda made, option: option(made), reversed(options), command)
@@ -163,26 +174,33 @@ def read(
     if told:
         for line in problem_lines(found.problems):
             click.echo(line, err=True)
+    ending.said().setdefault("manifest", found)
     return found
 
 
 def say_json(data: Any) -> None:
-    click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+    """The one object of a verb, or a schema."""
+    text = _json(data, indent=2)
+    ending.said()["is_whole"] = True  # before it is: Ctrl-C behind the last letter is no reason to say more
+    click.echo(text)
 
 
 def say_line(data: Mapping[str, Any]) -> None:
-    """One JSON line, out at once."""
-    sys.stdout.write(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n")
+    """One JSON line, out at once: an event, or all there is to say."""
+    text = _json(data, separators=(",", ":"))
+    told = ending.said()
+    if "event" in data:
+        told["event"] = data
+    told["is_whole"] = data.get("event", "report") == "report"
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def complain(error: Exception) -> None:
-    """An error on standard error, in two lines; a manifest's with every problem."""
-    if isinstance(error, ManifestError):
-        for line in problem_lines(error.problems):
-            click.echo(line, err=True)
-        return
-    fact = getattr(error, "fact", str(error))
-    click.echo(f"{click.style('callsheet: error:', fg='red', bold=True)} {fact}", err=True)
-    if hint := getattr(error, "hint", None):
-        click.echo(f"callsheet: hint: {hint}", err=True)
+def _json(data: Any, **style: Any) -> str:
+    """As it is written, or in ASCII where standard output has another encoding or a name is no text."""
+    text = json.dumps(data, ensure_ascii=False, **style)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(data, **style)
+    return text

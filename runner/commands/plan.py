@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 import runner
-from runner.commands import options
+from runner.commands import absent, options, unblocking
 from runner.outputs.data import plan_json
 from runner.outputs.text import plan_lines
 
@@ -49,4 +49,8 @@ def command(manifest: Path | None, check: bool, out: Path | None, as_json: bool,
             )
         for line in plan_lines(plan):
             click.echo(line)
+        for line in unblocking.lines(read, plan, known)[0]:
+            click.echo(line, err=True)
+        for line in absent.advice(read, [step.take for step in plan.doing("absent")]):
+            click.echo(line, err=True)
     return 4 if check and plan.has_work else 0

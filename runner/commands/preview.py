@@ -12,6 +12,7 @@ import click
 import runner
 from runner import preview
 from runner.commands import options
+from runner.commands.opening import opened
 from runner.commands.run import _announce, _Told
 from runner.errors import CallsheetError, ManifestError
 from runner.outputs.text import price
@@ -23,8 +24,9 @@ from runner.shots import Manifest
 @options.manifest_argument
 @click.option("--allow-dir", "allowed", multiple=True, metavar="DIR", help="Media may also lie in this folder.")
 @click.option("--env-file", type=click.Path(path_type=Path, dir_okay=False), help="Read base URLs from this file.")
+@click.option("--open", "is_opened", is_flag=True, help="Make the board of it as well, and show that in the browser.")
 @options.json_option
-def command(manifest: Path | None, as_json: bool, **how: Any) -> int:
+def command(manifest: Path | None, is_opened: bool, as_json: bool, **how: Any) -> int:
     """Render every shot once in the studio: no key, no cost, an animatic of the film in seconds.
 
     It is the built-in profile `preview`, with a lock and a folder of its own, so the film itself is not touched; `plan`,
@@ -32,24 +34,32 @@ def command(manifest: Path | None, as_json: bool, **how: Any) -> int:
     the shots as well, but the provider stays the studio. What the film itself would cost is said first.
 
     \b
-      callsheet preview film.callsheet.yaml
+      callsheet preview film.callsheet.yaml --open
     """
     told = _Told(as_json)
-    read: Manifest | None = None
     path = options.find(manifest)
-    try:
-        read = options.read(path, told=not as_json, profile=preview.NAME, provider=None, **how)
-        with runner.hold(read) as held:
-            plan = runner.decide(read, held.lock)
-            if not as_json:
-                for line in _film(path, how):
-                    click.echo(line, err=True)
-            _announce(plan, quiet=as_json)
-            report = told.carry_out(partial(runner.run, environ=options.environ(how["env_file"]), signals=True), plan, held)
-            code = told.end(report, plan)
-    except CallsheetError as error:
-        return told.refuse(error, read)
+    read = options.read(path, told=not as_json, profile=preview.NAME, provider=None, **how)
+    with runner.hold(read) as held:
+        plan = runner.decide(read, held.lock)
+        if not as_json:
+            for line in _film(path, how):
+                click.echo(line, err=True)
+        _announce(plan, quiet=as_json)
+        report = told.carry_out(partial(runner.run, environ=options.environ(how["env_file"]), signals=True), plan, held)
+        code = told.end(report, plan)
+    if is_opened:
+        _open(read)
     return code
+
+
+def _open(read: Manifest) -> None:
+    """The board of what was rendered, for somebody to see."""
+    from runner.commands import board  # brings what pages are made of
+    from runner.outputs.board.sheet import sheet
+
+    known = runner.known(read)
+    board.written(target := board.place(read), read, sheet(read, known, runner.decide(read, known)))
+    opened(target)
 
 
 def _film(path: Path, how: Mapping[str, Any]) -> Iterator[str]:

@@ -30,7 +30,8 @@ def command(name: str | None, as_json: bool) -> int:
     if name and name not in known.providers:
         raise UsageError(f'there is no provider "{name}"', hint=suggestion(name, known.providers))
     if as_json:
-        options.say_json(known.providers[name].spec if name else [provider.spec for provider in known.providers.values()])
+        every = {"providers": [provider.spec for provider in known.providers.values()]}
+        options.say_json(known.providers[name].spec if name else every)
         return 0
     for line in provider_lines(known.providers[name], models(known)) if name else _list(known.providers.values()):
         click.echo(line)

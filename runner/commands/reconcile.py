@@ -24,7 +24,7 @@ _SETTLED = {"bound", "never_arrived"}
 
 @click.command("reconcile")
 @options.manifest_argument
-@click.option("--trust-host", "trust", multiple=True, metavar="VAR=HOST", help="The key in VAR may go to this host.")
+@options.trust_option
 @options.json_option
 @options.reading
 def command(manifest: Path | None, trust: tuple[str, ...], as_json: bool, **how: Any) -> int:

@@ -11,6 +11,7 @@ import click
 
 import runner
 from runner.commands import options
+from runner.commands.opening import opened
 from runner.cut import cut
 from runner.errors import UsageError
 from runner.fit import mega
@@ -32,8 +33,9 @@ _FASTEST = 240
 @click.option("--size", metavar="WxH", help="Its size in pixels; else that of most of the clips.")
 @click.option("--fps", metavar="N", help="Frames a second, 29.97 too; else those of most of the clips.")
 @click.option("--no-cards", is_flag=True, help="Leave out shots without a render, instead of showing a card.")
+@click.option("--open", "is_opened", is_flag=True, help="Play it, where there is a display.")
 @click.option("--only", multiple=True, metavar="PATTERN", help="Only these shots or takes; * and ? match.")
-@click.option("--skip", multiple=True, metavar="PATTERN", help="Not these.")
+@click.option("--skip", multiple=True, metavar="PATTERN", help="Not these; * and ? match.")
 @click.option("--scene", multiple=True, metavar="NAME", help="Only shots of this scene.")
 @options.json_option
 @options.reading
@@ -43,6 +45,7 @@ def command(
     size: str | None,
     fps: str | None,
     no_cards: bool,
+    is_opened: bool,
     only: tuple[str, ...],
     skip: tuple[str, ...],
     scene: tuple[str, ...],
@@ -78,6 +81,8 @@ def command(
         _say(made)
     for take, fact in made.errors:
         click.echo(f"{click.style('callsheet: error:', fg='red', bold=True)} {take}: {fact}", err=True)
+    if is_opened:
+        opened(Path(made.data["path"]))
     return 1 if made.errors else 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import runner
+from runner.choosing import Wish
 from runner.commands import options
 from runner.commands.answering import apart, named, spoken
 from runner.errors import Refused, UsageError
@@ -16,12 +17,15 @@ from runner.judge import suggestion
 from runner.lock import shot_of
 from runner.outputs.data import plan_json
 from runner.outputs.text import few, totals
+from runner.plan import Plan, Step
 from runner.shots import Manifest, Shot
 
 
 @click.command("retake")
 @click.argument("words", nargs=-1, metavar="[MANIFEST] SHOT…")
-@click.option("-n", "count", type=click.IntRange(1, 100), default=1, show_default=True, help="So many more takes of each shot.")
+@click.option(
+    "-n", "count", type=click.IntRange(1, 100), default=1, show_default=True, metavar="N", help="So many more takes of each shot."
+)
 @click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), metavar="S", help="The first one's seed; the next ones count on from it."
 )
@@ -53,19 +57,58 @@ def command(words: Sequence[str], count: int, seed: int | None, is_none: bool, a
         if run := held.lock.orphaned_run:
             fact = f"the lock names a run ({run.id} on {run.host}, since {run.since}) whose journal is not here"
             raise Refused(fact, hint=f"look into it first: {spoken('reconcile', read, '')}")
-        before = {step.take for step in runner.decide(read, held.lock).steps}
+        wish = runner.wish(held, names, count=count, seed=seed)
+        if not as_json:
+            _foretell(wish)
         wanted = runner.retake(held, names, count=count, seed=seed)
-        plan = runner.decide(read, held.lock)
-    planned = replace(plan, steps=tuple(step for step in plan.steps if step.take in wanted))
     if as_json:
-        options.say_json({"wanted": wanted, "totals": plan_json(planned)["totals"]})
+        told = {"lacking": list(wish.lacking), "waiting": [step.take for step in _newly_blocked(wish)]}
+        options.say_json({"wanted": wanted, **told, "totals": plan_json(_planned(wish))["totals"]})
         return 0
     click.echo(f"{few(wanted)}: will be rendered by the next run")
-    click.echo(totals(planned), err=True)
-    if lacking := [take for take in wanted if take in before]:
-        click.echo(f"among them what its shot lacked anyway: {few(lacking)}", err=True)
     click.echo(f"to go on: {spoken('run', read, '')}", err=True)
     return 0
+
+
+def _foretell(wish: Wish) -> None:
+    """What the next run will submit and what it costs, and who has to wait then: before anything is written down."""
+    for shot in dict.fromkeys(map(shot_of, wish.lacking)):
+        anyhow = sum(1 for take in wish.lacking if shot_of(take) == shot)
+        more = sum(1 for take in wish.takes if shot_of(take) == shot) - anyhow
+        why, what = _why_lacking(wish, shot)
+        click.echo(
+            f"{shot} {why}: the next run renders {_takes(anyhow)}{what} anyhow, and {more} more by this: {anyhow + more} in all",
+            err=True,
+        )
+    click.echo(f"the next run: {totals(_planned(wish))}", err=True)
+    waiting = _newly_blocked(wish)
+    for keys in dict.fromkeys(step.waits for step in waiting if len(step.waits) > 1):
+        click.echo(f"{few([step.take for step in waiting])} will wait for a pick among {few(keys)}", err=True)
+
+
+def _why_lacking(wish: Wish, shot: str) -> tuple[str, str]:
+    """Why a run would render takes of a shot unasked, and of what."""
+    steps = [step for step in wish.before.steps if step.shot == shot]
+    if has := sum(1 for step in steps if step.action not in {"submit", "blocked"}):
+        return f"has {has} of the takes that it wants", ""
+    if any(step.changed for step in steps):
+        return "is outdated", " for the new wording"
+    return "lacks what it wants", ""
+
+
+def _takes(count: int) -> str:
+    return f"{count} take{'s' * (count > 1)}"
+
+
+def _planned(wish: Wish) -> Plan:
+    """Of the plan to come what is about the takes that are wanted."""
+    return replace(wish.after, steps=tuple(step for step in wish.after.steps if step.take in wish.takes))
+
+
+def _newly_blocked(wish: Wish) -> list[Step]:
+    """Takes of other shots that could have been made, and now wait."""
+    before = {step.take for step in wish.before.doing("blocked")}
+    return [step for step in wish.after.doing("blocked") if step.take not in before | wish.takes.keys()]
 
 
 def _shots(manifest: Manifest, patterns: Sequence[str]) -> list[Shot]:

@@ -6,7 +6,6 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,15 @@ import click
 import runner
 from runner import money
 from runner.budget import Caps
-from runner.commands import options
-from runner.errors import CallsheetError, Refused, UsageError
-from runner.lock import Lock, shot_of
+from runner.commands import absent, options, unblocking
+from runner.errors import Refused, UsageError
+from runner.lock import shot_of
 from runner.outputs import progress
-from runner.outputs.data import plan_json, problem_json
+from runner.outputs.data import plan_json
 from runner.outputs.text import few, totals
 from runner.plan import Plan
 from runner.report import Report
-from runner.shots import Manifest
+from runner.unseen import marked
 
 
 @click.command("run")
@@ -43,7 +42,7 @@ from runner.shots import Manifest
 @click.option(
     "--in-flight", type=click.IntRange(min=1), metavar="N", help="Tasks under way at once, never above the provider's limit."
 )
-@click.option("--trust-host", "trust", multiple=True, metavar="VAR=HOST", help="The key in VAR may go to this host.")
+@options.trust_option
 @options.json_option
 @options.reading
 @options.selecting
@@ -65,27 +64,24 @@ def command(
     \b
       callsheet run film.callsheet.yaml
       callsheet run --provider qwencloud --max-cost USD=5
+      callsheet plan --out tonight.json && callsheet run --plan tonight.json
     """
     chosen = options.Selection(**{name: how.pop(name) for name in ("only", "skip", "scene", "state", "limit")})
     environ = options.environ(how["env_file"])
     told = _Told(as_json)
-    read: Manifest | None = None
-    try:
-        read = options.read(manifest, told=not as_json, **how)
-        with runner.hold(read) as held:
-            plan = runner.decide(read, held.lock)
-            if chosen:
-                plan = runner.decide(read, held.lock, only=chosen.chosen(plan, held.lock))
-            if saved:
-                _same(saved, plan)
-            caps = _caps(max_cost, max_seconds, max_takes, plan)
-            _announce(plan, quiet=as_json)
-            _approve(plan, environ, yes=yes, capped=bool(caps), held=held)
-            road = partial(runner.run, max_cost=caps, fail_fast=fail_fast, in_flight=in_flight)
-            report = told.carry_out(partial(road, trust=trust, environ=environ, signals=True), plan, held)
-            return told.end(report, plan)
-    except CallsheetError as error:
-        return told.refuse(error, read)
+    read = options.read(manifest, told=not as_json, **how)
+    with runner.hold(read) as held:
+        plan = runner.decide(read, held.lock)
+        if chosen:
+            plan = runner.decide(read, held.lock, only=chosen.chosen(plan, held.lock))
+        if saved:
+            _same(saved, plan)
+        caps = _caps(max_cost, max_seconds, max_takes, plan)
+        _announce(plan, quiet=as_json)
+        _approve(plan, environ, yes=yes, capped=bool(caps), held=held)
+        road = partial(runner.run, max_cost=caps, fail_fast=fail_fast, in_flight=in_flight)
+        report = told.carry_out(partial(road, trust=trust, environ=environ, signals=True), plan, held)
+        return told.end(report, plan)
 
 
 class _Told:
@@ -100,6 +96,7 @@ class _Told:
         import anyio  # the road to the network is loaded only now
 
         report: Report
+        self.held = held
         if self.as_json:
             report = anyio.run(partial(road, plan, held, on_event=self._line))
         else:
@@ -122,28 +119,8 @@ class _Told:
         if self.as_json:
             self._report(report.data)
         else:
-            _summary(report, plan)
+            _summary(report, plan, self.held)
         return report.exit_code
-
-    def refuse(self, error: CallsheetError, manifest: Manifest | None) -> int:
-        """Exits 2 and 3 end with a report too, for programs; people get the error alone."""
-        if not self.as_json:
-            raise error
-        import time
-
-        from runner.clock import stamp
-
-        problems = getattr(error, "problems", None)
-        facts = [problem_json(problem) for problem in problems or ()]
-        for said in facts or [{"code": type(error).__name__, "message": error.fact, "hint": error.hint}]:
-            told = {name: value for name, value in said.items() if value is not None}
-            self._line({"event": "error", "at": stamp(time.time()), "run": self.run, "seq": self.seq, **told})
-        known = Lock()
-        if manifest:
-            with suppress(CallsheetError):  # a lock that cannot be read is what was refused
-                known = runner.known(manifest)
-        self._report({**runner.report(known, None).data, "exit_code": error.exit_code})
-        return error.exit_code
 
 
 def _same(saved: Path, plan: Plan) -> None:
@@ -176,7 +153,7 @@ def _announce(plan: Plan, *, quiet: bool) -> None:
     if not quiet:
         manifest = plan.manifest
         by_default = "  (no provider named: the studio, free)" if manifest.provider_defaulted else ""
-        click.echo(f"{click.style(manifest.title or manifest.name, bold=True)}: {totals(plan)}{by_default}", err=True)
+        click.echo(f"{click.style(marked(manifest.title or manifest.name), bold=True)}: {totals(plan)}{by_default}", err=True)
         if hint := _font_hint(plan):
             click.echo(hint, err=True)
 
@@ -216,7 +193,7 @@ def _approve(plan: Plan, environ: Mapping[str, str], *, yes: bool, capped: bool,
 _ENDED = {"intended": "in doubt", "submitted": "under way", "rendered": "to be fetched"}
 
 
-def _summary(report: Report, plan: Plan) -> None:
+def _summary(report: Report, plan: Plan, held: runner.Held) -> None:
     """What happened in a line or two, and what to do next."""
     if report.exit_code in {130, 143}:
         click.echo("stopped; whatever was sent is written down", err=True)
@@ -228,7 +205,7 @@ def _summary(report: Report, plan: Plan) -> None:
         click.echo(
             f"{sums['currency']}: {sums['spent']} spent, {sums['under_way']} under way, {sums['in_doubt']} in doubt", err=True
         )
-    for line in _advice(report, plan.manifest):
+    for line in _advice(report, plan, held):
         click.echo(line, err=True)
 
 
@@ -249,8 +226,9 @@ def _outshone(takes: Sequence[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
             yield one["take"], newer
 
 
-def _advice(report: Report, manifest: Manifest) -> Iterable[str]:
+def _advice(report: Report, plan: Plan, held: runner.Held) -> Iterable[str]:
     """The next command, where there is one."""
+    manifest = plan.manifest
     path = shlex.quote(str(manifest.path)) + (f" --profile {shlex.quote(manifest.profile)}" if manifest.profile else "")
     if asking := report.left.get("answer"):
         yield f"waiting for your answer: {few(asking)}"
@@ -260,11 +238,9 @@ def _advice(report: Report, manifest: Manifest) -> Iterable[str]:
             yield f"in doubt, perhaps paid for: callsheet reconcile {path} looks again, callsheet adopt {path} TAKE TASK_ID binds a task you found"
         if outdated := [take for take in asking if doubtful.get(take) is False]:
             yield f"in doubt and no longer asked for: callsheet again {path} --give-up {' '.join(outdated[:3])}"
-    if absent := report.left.get("absent"):
-        yield f"absent (saved once, but neither here nor with the provider any more): {few(absent)}"
-        yield f"put the files back (callsheet collect {path} --from DIR finds them by content), or pay anew: callsheet again {path} TAKE"
-    if blocked := report.left.get("blocked"):
-        yield f"blocked, and why: callsheet plan {path} ({few(blocked)})"
+    yield from absent.advice(manifest, report.left.get("absent", ()))
+    if report.left.get("blocked"):
+        yield from unblocking.after(held, plan)
     for picked, newer in _outshone(report.data["takes"]):
         yield f"{picked} is picked and outdated, so output does not show {newer}: callsheet pick {path} {newer}"
     if report.exit_code in {130, 143, 75}:

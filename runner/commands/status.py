@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import runner
-from runner.commands import options
+from runner.commands import absent, options, unblocking
 from runner.errors import ManifestError
 from runner.outputs.text import status_lines
 
@@ -45,4 +45,11 @@ def command(manifest: Path | None, as_json: bool, **how: Any) -> int:
         away = {key for key, entry in known.takes.items() if entry.state == "saved" and key not in known.here} if plan else set()
         for line in status_lines(data, away):
             click.echo(line)
+        for line in unblocking.lines(read, plan, known)[0] if plan else ():
+            click.echo(line, err=True)
+        if plan:
+            takes = ({"take": take, "state": "saved"} for take in report.left.get("absent", ()))
+            missing = [str(take["take"]) for take in takes if chosen.fits(take, plan.manifest)]
+            for line in absent.advice(plan.manifest, missing):
+                click.echo(line, err=True)
     return report.exit_code

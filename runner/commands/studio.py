@@ -15,13 +15,19 @@ DIALECTS = ("native", "qwencloud", "aisa", "apiyi", "yutoai", "opeai")
 
 @click.command("studio")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="Where to listen on loopback; 0 takes any."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8787,
+    show_default=True,
+    metavar="PORT",
+    help="Where to listen on loopback; 0 takes any.",
 )
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(".callsheet/studio"),
     show_default=True,
+    metavar="DIR",
     help="Where tasks and renders lie.",
 )
 @click.option(
@@ -33,6 +39,14 @@ DIALECTS = ("native", "qwencloud", "aisa", "apiyi", "yutoai", "opeai")
 )
 @click.option("--seconds", type=click.FloatRange(min=0), default=0.0, metavar="S", help="How long a task takes at least.")
 @click.option(
+    "--in-flight",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="How many tasks run at once; the others are PENDING until one ends.",
+)
+@click.option(
     "--fault",
     "faults",
     multiple=True,
@@ -40,18 +54,21 @@ DIALECTS = ("native", "qwencloud", "aisa", "apiyi", "yutoai", "opeai")
     help="Go wrong this way, N times or always (*): 429, 500, lost-reply, fail …; a NAME that is none lists them all.",
 )
 @options.json_option
-def command(port: int, folder: Path, dialect: str, seconds: float, faults: Sequence[str], as_json: bool) -> None:
+def command(port: int, folder: Path, dialect: str, seconds: float, in_flight: int, faults: Sequence[str], as_json: bool) -> None:
     """Serve the studio on loopback, in the dialect of any provider: any key, no cost.
 
-    The base URL that it prints is what the provider's <NAME>_BASE_URL takes.
+    The base URL that it prints is what the provider's <NAME>_BASE_URL takes. A run without one has a studio of its own
+    in a folder of its own, so both can be at work beside one manifest.
 
     \b
-      callsheet studio --port 8787 --seconds 20
-      DASHSCOPE_API_KEY=any QWENCLOUD_BASE_URL=http://127.0.0.1:8787/api/v1 callsheet run --provider qwencloud
+      callsheet studio --seconds 20
+      export QWENCLOUD_BASE_URL=http://127.0.0.1:8787/api/v1
+      DASHSCOPE_API_KEY=any callsheet run --provider qwencloud --yes
 
     \b
       callsheet studio --port 8788 --dialect apiyi --fault busy:2
-      APIYI_API_KEY=any APIYI_BASE_URL=http://127.0.0.1:8788 callsheet run --provider apiyi
+      export APIYI_BASE_URL=http://127.0.0.1:8788
+      APIYI_API_KEY=any callsheet run --provider apiyi --yes
     """
     from runner.studio import Faults, Settings, serve_forever  # the server is loaded only here
 
@@ -61,5 +78,6 @@ def command(port: int, folder: Path, dialect: str, seconds: float, faults: Seque
         else:
             click.echo(f"studio at {base_url}, {dialect} dialect, tasks in {folder}; stop it with Ctrl-C")
 
-    settings = Settings(folder=folder, port=port, seconds=seconds, faults=Faults.parse(list(faults)), dialect=dialect)
+    wrong = Faults.parse(list(faults))
+    settings = Settings(folder=folder, port=port, seconds=seconds, in_flight=in_flight, faults=wrong, dialect=dialect)
     serve_forever(settings, announce)

@@ -68,6 +68,7 @@ RULES: Mapping[str, str] = {
     "W101": "A text that the service cuts silently",
     "W102": "A parameter that no model has",
     "W103": "What is sent unchecked",
+    "W208": "A link to a take that is neither there nor wanted",
     "W301": "A model that is or will be retired",
     "W303": "A version or spelling of a model that the provider does not list",
     "W304": "A doubt about what the model does with a value",

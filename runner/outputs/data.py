@@ -17,16 +17,16 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     actions: dict[str, int] = {}
     for step in plan.steps:
         actions[step.action] = actions.get(step.action, 0) + 1
-    paying = plan.doing("submit")
-    sums = money.total(step.cost for step in paying if step.cost and step.cost.micros)
+    return {"steps": [_step_json(step) for step in plan.steps], "totals": {"actions": actions, **sums_json(plan.doing("submit"))}}
+
+
+def sums_json(submits: Sequence[Step]) -> dict[str, Any]:
+    """What these submits come to: seconds of video, cost by currency, and how many have no price."""
+    sums = money.total(step.cost for step in submits if step.cost and step.cost.micros)
     return {
-        "steps": [_step_json(step) for step in plan.steps],
-        "totals": {
-            "actions": actions,
-            "seconds": sum(step.seconds or 0 for step in paying),
-            "cost": [{"amount": money.amount(micros), "currency": currency} for currency, micros in sorted(sums.items())],
-            "unpriced": sum(1 for step in paying if step.cost is None),
-        },
+        "seconds": sum(step.seconds or 0 for step in submits),
+        "cost": [{"amount": money.amount(micros), "currency": currency} for currency, micros in sorted(sums.items())],
+        "unpriced": sum(1 for step in submits if step.cost is None),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -11,7 +11,7 @@ import click
 from runner import changed
 from runner.inquiry import Answer, Change
 from runner.outputs.text import colored, cost, few, length, table
-from runner.plan import changes
+from runner.plan import Step, changes
 
 
 def lines(answer: Answer) -> Iterator[str]:
@@ -26,7 +26,16 @@ def lines(answer: Answer) -> Iterator[str]:
         if step.was and step.action == "keep":
             yield f"  the next run: {step.was} becomes {step.take}"
         elif step.action not in {"keep", "absent"}:
-            yield f"  the next run: {colored(step.action)} {step.take}, {length(step)}, {cost(step)}: {step.reason}"
+            yield f"  the next run: {', '.join(_next(step))}: {step.reason}"
+
+
+def _next(step: Step) -> Iterator[str]:
+    """What is done, and of length and price what there is to say."""
+    yield f"{colored(step.action)} {step.take}"
+    if step.seconds is not None:
+        yield length(step)
+    if step.action == "submit":
+        yield cost(step) if step.cost else "price unknown"
 
 
 def _row(answer: Answer, key: str) -> list[str]:
@@ -63,7 +72,20 @@ def _change(change: Change) -> Iterator[str]:
     elif found.was is None and found.field.startswith("media.") and found.note:
         yield f"      {_value(found.now)}: {found.note}"
     else:
-        yield f"      {_value(found.was)} → {_value(found.now)}{note}"
+        yield from (f"      {line}{note}" for line in _turned(found.was, found.now))
+
+
+def _turned(was: Any, now: Any, name: str = "") -> Iterator[str]:
+    """`old → new`; of mappings a line for each name whose value is another one."""
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        for key in {**was, **now}:
+            if _json(was.get(key)) != _json(now.get(key)):
+                yield from _turned(was.get(key), now.get(key), f"{name}.{key}".removeprefix("."))
+        return
+    words = [_value(was), _value(now)]
+    if words[0] == words[1]:  # a text and a number that look alike
+        words = [_json(was), _json(now)]
+    yield f"{name}  {words[0]} → {words[1]}".strip()
 
 
 def _marked(was: str, now: str) -> str:
@@ -81,9 +103,21 @@ def _word(kind: str, text: str) -> str:
 
 
 def _value(value: Any) -> str:
-    if value is None:
-        return "not written"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """A value in a line: items after each other, mappings as `name: value`, no signs that only a machine needs."""
+    match value:
+        case None:
+            return "not written"
+        case str():
+            return value or '""'
+        case Mapping():
+            return ", ".join(f"{name}: {_value(item)}" for name, item in value.items()) or "{}"
+        case list() | tuple():
+            return ", ".join(f"({_value(item)})" if isinstance(item, Mapping | list) else _value(item) for item in value) or "[]"
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def data(answers: Iterable[Answer]) -> dict[str, Any]:

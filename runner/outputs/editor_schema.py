@@ -4,6 +4,9 @@
 and no merging, so this one is that of the manifest with a branch for each model. It is draft-07 with the few words of its own
 that language servers know (`enumDescriptions`, `doNotSuggest`, `errorMessage`, `deprecationMessage`). What `check` passes,
 passes here: where the model of a shot cannot be known, everything is offered and only what no model takes is marked.
+
+It serves included files too. One that leaves `callsheet:` out is told by that, and names there are not judged: the manifest
+that includes it, which is not seen from there, may bring models and providers of its own.
 """
 
 from __future__ import annotations
@@ -29,8 +32,9 @@ from runner.outputs.editor_models import (
 )
 
 _LAYERS = ("scenes", "profiles")
+_PREVIEW = "Laid over what `callsheet preview` renders; the provider stays the studio."
 _SILENT: Rule = {"not": {"required": ["model"]}}  # a shot that names no model
-_OWN_MODELS: Rule = {"required": ["models"]}
+_OWN_MODELS: Rule = {"anyOf": [{"required": ["models"]}, {"not": {"required": ["callsheet"]}}]}  # its own, or its manifest's
 
 
 def schema(known: Catalog) -> Rule:
@@ -59,7 +63,9 @@ def schema(known: Catalog) -> Rule:
     defs["layer"]["allOf"] = [*_branches(models, "with"), {"if": _is(models), "else": {"$ref": "#/$defs/any"}}]
     _name_providers(whole, known)
     whole["properties"]["defaults"]["type"] = "object"
-    whole["allOf"] = [*_of_defaults(models), *_closed(known)]
+    whole["properties"]["profiles"]["properties"] = {"preview": {"allOf": [{"$ref": "#/$defs/layer"}], "description": _PREVIEW}}
+    whole["required"] = ["shots"]
+    whole["allOf"] = [_needs_version(whole), *_of_defaults(models), *_closed(known)]
     return {**whole, "$schema": "http://json-schema.org/draft-07/schema#", "$id": "callsheet:editor"}
 
 
@@ -194,17 +200,23 @@ def _branches(models: Iterable[Model], kind: str) -> list[Rule]:
     return [{"if": _is([model]), "then": {"$ref": f"#/$defs/{kind}.{model.id}"}} for model in models]
 
 
+def _needs_version(whole: Rule) -> Rule:
+    """`callsheet:` may be left out of a file with nothing in it that only a manifest has."""
+    manifest_only = [name for name in whole["properties"] if name not in whole["$defs"]["included"]["properties"]]
+    return {"if": {"anyOf": [{"required": [name]} for name in manifest_only]}, "then": {"required": ["callsheet"]}}
+
+
 def _of_silent_shots(rule: Rule) -> Rule:
     return {"properties": {"shots": {"doNotSuggest": True, "items": {"if": _SILENT, "then": rule}}}}
 
 
 def _of_defaults(models: tuple[Model, ...]) -> Iterable[Rule]:
-    """Shots without a model have that of the defaults, where no scene and no profile has one."""
+    """Shots without a model have that of the defaults, where no scene and no profile has one, also none that is not seen."""
     others = {name: {"additionalProperties": {"if": {"type": "object"}, "then": _SILENT}} for name in _LAYERS}
     for model in models:
-        case = {"required": ["defaults"], "properties": {"defaults": _is([model]), **others}}
+        case = {"required": ["callsheet", "defaults"], "properties": {"defaults": _is([model]), **others}}
         yield {"if": case, "then": _of_silent_shots({"$ref": f"#/$defs/shot.{model.id}"})}
-    known = {"required": ["defaults"], "properties": {"defaults": _is(models), **others}}
+    known = {"required": ["callsheet", "defaults"], "properties": {"defaults": _is(models), **others}}
     checked = {"if": _OWN_MODELS, "else": _of_silent_shots({"$ref": "#/$defs/checked"})}
     yield {"if": known, "else": {"allOf": [_of_silent_shots({"$ref": "#/$defs/any"}), checked]}}
 
@@ -215,7 +227,7 @@ def _closed(known: Catalog) -> Iterable[Rule]:
     provider = _named("provider", known.providers)
     layer: Rule = {"allOf": [{"$ref": "#/$defs/checked"}, model]}
     yield {"if": _OWN_MODELS, "else": _everywhere(layer, model)}
-    own = {"properties": {"providers": {"propertyNames": {"enum": [*known.providers]}}}}
+    own = {"required": ["callsheet"], "properties": {"providers": {"propertyNames": {"enum": [*known.providers]}}}}
     everywhere = _everywhere(provider, provider)
     everywhere["properties"] |= provider["properties"]
     yield {"if": own, "then": everywhere}

@@ -16,9 +16,11 @@ from runner.fit import mega
 from runner.lock import Lock
 from runner.outputs.tally import Tally
 from runner.plan import Plan
+from runner.unseen import marked
 
 _SHOWN = 10  # lines of takes under way; more would only flicker
 _WIDEST = 76  # columns; most terminals can then be made narrower without a line being broken
+_NARROWEST, _BESIDE = 8, 38  # columns: a take's name has at least so many, and what stands beside it takes about so many
 _REDRAWN = 0.25  # seconds between two pictures of the live view
 _SAID = 30.0  # seconds between two lines of totals where there is no terminal
 _MANY = 50  # takes; beyond that only what went wrong has a line of its own
@@ -46,6 +48,11 @@ def is_live(environ: Mapping[str, str]) -> bool:
 
 def said(event: Mapping[str, Any], width: int) -> str | None:
     """One event as a line, None for those that are not worth one; the take's name is as wide as the run's longest."""
+    line = _said(event, width)
+    return marked(line) if line else None
+
+
+def _said(event: Mapping[str, Any], width: int) -> str | None:
     take = str(event.get("take", "")).ljust(width)
     match event["event"]:
         case "submitted":
@@ -72,6 +79,12 @@ def said(event: Mapping[str, Any], width: int) -> str | None:
             return None
 
 
+def shortened(take: str, width: int) -> str:
+    """A take's name in so many columns: what tells it from its neighbours stands most often at its end (a matrix's values)."""
+    start = width // 4
+    return take if len(take) <= width else f"{take[:start]}…{take[start + 1 - width :]}"
+
+
 def totals(tally: Tally) -> list[str]:
     """Where the run stands: what is done and what is to come, then money and time."""
     counts = [f"{tally.ended['saved']} of {tally.total} saved"]
@@ -93,6 +106,13 @@ def span(seconds: float) -> str:
     whole = int(seconds)
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def beside(so_far: float, expected: float | None) -> str:
+    """What a clock is measured by, in seconds; nothing where that is unknown, or less than a clock shows."""
+    if not expected or expected < 1:
+        return ""
+    return f" of about {span(expected)}" if so_far <= expected else f", usually {span(expected)}"
 
 
 def roughly(seconds: float) -> str:
@@ -189,6 +209,7 @@ class _Live:
         self._lines: list[str] = []
         self._told: set[str] = set()
         self._guard = threading.Lock()
+        self._widths = [10, 4]  # of the states and of the times so far
         self._drawn: tuple[int, list[int]] = (0, [])  # the terminal's width at the last picture, and those of its lines
         self._ticker = _Ticker(_REDRAWN, self._tick)
 
@@ -231,13 +252,10 @@ class _Live:
 
         width = min(self._console.width - 1, _WIDEST)
         most = max(1, min(_SHOWN, self._console.height - 4))
-        rows = []
-        for running, so_far, expected in self.tally.shown(most):
-            of = f" of about {span(expected)}" if expected else ""
-            row = Text.assemble(
-                (running.take.ljust(8), "bold"), "  ", (running.word.ljust(10), "cyan"), "  ", (span(so_far) + of, "dim")
-            )
-            rows.append(row)
+        rows = [
+            Text.assemble((take, "bold"), "  ", (word, "cyan"), "  ", (times, "dim"))
+            for take, word, times in self._takes(most, width)
+        ]
         if self.tally.under_way > most:
             rows.append(Text(f"… and {self.tally.under_way - most} more", style="dim"))
         counts, times = totals(self.tally)
@@ -245,6 +263,21 @@ class _Live:
         for row in rows:
             row.truncate(width, overflow="ellipsis")
         return Text("\n").join(rows)
+
+    def _takes(self, most: int, width: int) -> list[tuple[str, str, str]]:
+        """The takes under way in columns: name, state, times. A column that has become wide stays so: nothing jumps to and fro."""
+        from rich.cells import cell_len
+
+        shown = [*self.tally.shown(most)]
+        cells = [(marked(one.word), span(so_far)) for one, so_far, _ in shown]
+        name = min(self.tally.longest, max(_NARROWEST, width - _BESIDE))
+        self._widths = [max([known, *(cell_len(row[column]) for row in cells)]) for column, known in enumerate(self._widths)]
+        rows = []
+        for (one, so_far, expected), (word, clock) in zip(shown, cells, strict=True):
+            padding = " " * (self._widths[0] - cell_len(word))
+            times = clock.rjust(self._widths[1]) + beside(so_far, expected)
+            rows.append((shortened(one.take, name).ljust(name), word + padding, times))
+        return rows
 
     def _make_room(self, rows: list[str]) -> None:
         """In a terminal that was made narrower the last picture's lines are broken: it takes more rows than it was drawn on."""

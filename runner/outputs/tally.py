@@ -19,7 +19,7 @@ _WORDS = {"intended": "sending", "submitted": "submitted", "rendered": "fetching
 _ENDS = {"saved", "failed", "lost", "in_doubt", "blocked", "error"}
 _TELLING = 3  # tasks that must have ended before their pace says anything
 _LATE = 0.9  # of tasks are done within what is expected of one that has passed the median
-_WIDEST = 24  # columns for a take's name
+_WIDEST = 24  # columns that are kept free for a take's name in lines that stay
 
 _Kind = tuple[str, str, str | None, float | None]  # provider, model, tier, seconds of video
 
@@ -45,7 +45,8 @@ class Tally:
         self._parameters = {shot.id: shot.parameters for shot in plan.manifest.shots}
         self._known, self._ahead = known, self.began - wall()
         self._steps = {step.take: step for step in plan.doing("submit", "watch", "fetch", "answer")}
-        self.width = min(_WIDEST, max(map(len, self._steps), default=0))
+        self.longest = max(map(len, self._steps), default=0)
+        self.width = min(_WIDEST, self.longest)
         self._waiting: Counter[_Kind] = Counter()
         self._running: dict[str, Running] = {}
         self._count: Counter[str] = Counter()  # under way, by provider
@@ -153,9 +154,10 @@ class Tally:
         return self._now() - self.began
 
     def shown(self, most: int) -> Iterator[tuple[Running, float, float | None]]:
-        """The takes that have been under way longest, each with its seconds so far and those expected in all."""
+        """The takes that have been under way longest, each with its seconds so far and those expected until it is rendered."""
         for running in islice(self._running.values(), most):
-            yield running, max(0.0, self._now() - running.since), self.durations.expect(*running.kind)
+            expected = None if running.word == _WORDS["rendered"] else self.durations.expect(*running.kind)
+            yield running, max(0.0, self._now() - running.since), expected
 
     def left(self) -> float | None:
         """Seconds until all is done: by what tasks of these kinds took, and not before this run's own pace; None where neither tells."""

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import money
+from runner.unseen import marked, marked_beside_styles
 
 if TYPE_CHECKING:
     from runner.errors import Problem
+    from runner.money import Money
     from runner.plan import Plan, Step
 
 _COLORS = {
@@ -24,14 +26,14 @@ def problem_lines(problems: Iterable[Problem]) -> Iterable[str]:
     for problem in problems:
         kind = click.style(problem.severity, fg="red" if problem.severity == "error" else "yellow", bold=True)
         shot = f"shot {problem.shot}: " if problem.shot else ""
-        yield f"{problem.place}: {kind}: {shot}{problem.message} [{problem.code}]"
+        yield f"{marked(str(problem.place))}: {kind}: {marked(f'{shot}{problem.message}')} [{problem.code}]"
         if problem.hint:
-            yield f"    hint: {problem.hint}"
+            yield f"    hint: {marked(problem.hint)}"
 
 
 def table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> Iterable[str]:
     """Columns as wide as their content; the last one is left ragged."""
-    told = [list(head), *map(list, rows)] if head else list(map(list, rows))
+    told = [[*map(marked_beside_styles, row)] for row in ([head, *rows] if head else rows)]
     if not told:
         return
     widths = [max(len(click.unstyle(row[column])) for row in told) for column in range(len(told[0]))]
@@ -44,7 +46,8 @@ def table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> Iterable[s
 def plan_lines(plan: Plan) -> Iterable[str]:
     """Every step with its reason, seconds and cost, then the totals."""
     rows = [
-        [colored(step.action), step.take, step.model, step.provider, length(step), cost(step), step.reason] for step in plan.steps
+        [colored(step.action), step.take, step.model, step.provider, length(step), cost(step), marked(step.reason)]
+        for step in plan.steps
     ]
     yield from table(rows, ("step", "take", "model", "provider", "length", "cost", "why"))
     yield ""
@@ -80,8 +83,13 @@ def _price(submits: Sequence[Step]) -> str:
 
 def price(submits: Sequence[Step]) -> str:
     """What these steps cost together, by currency, and how many have no price."""
-    sums = money.total(step.cost for step in submits if step.cost and step.cost.micros)
-    unpriced = sum(1 for step in submits if step.cost is None)
+    return priced([step.cost for step in submits])
+
+
+def priced(costs: Sequence[Money | None]) -> str:
+    """The sum of these by currency, and how many have no price."""
+    sums = money.total(cost for cost in costs if cost and cost.micros)
+    unpriced = sum(1 for cost in costs if cost is None)
     said = [f"{money.amount(micros)} {currency}" for currency, micros in sorted(sums.items())]
     said += [f"{unpriced} of unknown price"] if unpriced else []
     return " + ".join(said) or "free"
@@ -96,7 +104,7 @@ def status_lines(data: Mapping[str, Any], away: Container[str] = ()) -> Iterable
             marks(take),
             take.get("model") or "-",
             take.get("provider") or "-",
-            detail(take) + (" (not here)" if take["take"] in away else ""),
+            marked(detail(take)) + (f" ({_away(take)})" if take["take"] in away else ""),
         ]
         for take in data["takes"]
     ]
@@ -107,6 +115,10 @@ def status_lines(data: Mapping[str, Any], away: Container[str] = ()) -> Iterable
         yield f"{sums['currency']}: {sums['spent']} spent, {sums['under_way']} under way, {sums['in_doubt']} in doubt"
     if data["fetch_before"]:
         yield f"the first link to be fetched dies at {data['fetch_before']}"
+
+
+def _away(take: Mapping[str, Any]) -> str:
+    return f"deleted by clean on {take['cleaned_at'][:10]}" if take.get("cleaned_at") else "not here"
 
 
 def marks(take: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import difflib
 import gc
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,14 @@ __all__ = ["Map", "Seq", "Source", "collector_off", "parse", "read", "relative"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """The data of one file: Map, Seq, str, int, float, bool or None, only finite numbers, only text as keys."""
+    """The data of one file: Map, Seq, str, int, float, bool or None, only finite numbers, only text as keys.
+
+    `plain` is the file's text where every text of the data stands in it letter by letter, without escapes; else None.
+    """
 
     file: str
     data: Any
+    plain: str | None = field(default=None, repr=False, compare=False)
 
     def place(self, path: Sequence[str | int]) -> Place:
         """Of the value at `path`, or of the last thing on the way that is there."""
@@ -67,7 +71,7 @@ def _parsed(data: bytes, *, file: str, pure: bool = False, quickly: bool = True)
         try:
             text = decoded(data)
             if quickly and not pure and (plain := quick.read(text, file)) is not None:
-                return Source(file=file, data=plain)
+                return Source(file=file, data=plain, plain=text)
             builder = Builder(events(text, pure=pure), file=file)
             problems = builder.problems
             value = builder.document()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from runner.errors import Place
@@ -29,6 +29,17 @@ class Map(dict[str, Any]):
 
     def place_of_key(self, key: str) -> Place:
         return self._spot(key, 0)
+
+    def without(self, path: Sequence[str]) -> Map:
+        """A copy that lacks what stands at the end of a path of keys; all else keeps its place."""
+        kept = Map(self.file, self.line, self.column)
+        for key, value in self.items():
+            if key == path[0] and len(path) == 1:
+                continue
+            kept[key] = value.without(path[1:]) if key == path[0] else value
+            start = 4 * self._number(key)
+            kept._at.extend(self._at[start : start + 4])
+        return kept
 
     def _spot(self, key: str | None, offset: int) -> Place:
         if key is None or key not in self:

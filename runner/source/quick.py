@@ -12,19 +12,20 @@ import re
 from typing import Any
 
 from runner.source.places import Map, Seq
-from runner.source.scalars import Scalars, Unfit, is_text
+from runner.source.scalars import Scalars, Unfit, is_text, resolved
 
 _DEEPEST = 32  # far from what is refused as too deep
-_ODD = re.compile("[\t\r\x85\u2028\u2029\ufeff]")  # no line of ours, or read differently by YAML 1.1 and 1.2
+_LONGEST, _MOST = 60, 5000  # characters of a line that may come again, and such lines at once
+_ODD = "\t\r\x85\u2028\u2029\ufeff"  # no line of ours has one, or YAML 1.1 and 1.2 read it differently
 _NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,99}"
-_FIRST = r"(?:[A-Za-z0-9_./$+]|-(?=[0-9]))"
+_FIRST = r"(?:[A-Za-z0-9_./$+]|-(?=[0-9])|[^\x00-\x7f])"
 # Possessive throughout: nothing that is taken is ever given back, so a line is looked at once, however it ends.
 _LINE = re.compile(
-    rf"""(\ *+) (-\ )? (?:({_NAME}):(?:\ ++|(?=\n)))?
-    (?: "([^"\\\n]*+)" | '([^'\n]*+)'
-      | ({_FIRST} [^:\#\n]*+ (?:(?::(?=[^\s])|(?<=[^\s])\#) [^:\#\n]*+)*+)
-      | ([\[{{][^\n]*+) )?
-    \ *+(?:(?<![^\n\ ])\#[^\n]*+)?\n""",
+    rf"""(\ *+) (-\ )? (?:({_NAME}):(?:\ ++|\Z))?
+    (?: "([^"\\]*+)" | '([^']*+)'
+      | ({_FIRST} [^:\#]*+ (?:(?::(?=[^\s])|(?<=[^\s])\#) [^:\#]*+)*+)
+      | ([\[{{].*+) )?
+    \ *+(?:(?<![^\ ])\#.*+)?""",
     re.VERBOSE,
 )
 _INNER = re.compile(
@@ -42,82 +43,112 @@ class _Odd(Exception):
 
 def read(text: str, file: str) -> Map | None:
     """The mapping that the whole text is; None where libyaml has to read it."""
-    if _ODD.search(text):
+    text = text.replace("\r\n", "\n")
+    if any(odd in text for odd in _ODD):
         return None
     try:
-        return _Reader(text if text.endswith("\n") else f"{text}\n", file).read()
+        return _Reader(file).read(text)
     except (_Odd, Unfit):
         return None
+
+
+class _More(str):
+    """A value that takes more than a look at its line: what stands in brackets, or nothing yet, and it is on later lines."""
+
+    __slots__ = ()
+
+
+_KEY, _PLAIN, _FLOW = 3, 6, 7  # groups of a line; 4 and 5 are texts in quotes
+# Of a line: the column in which its key or its dash stands, whether there is a dash, the key if any, where the value
+# begins and what it is. Of an empty one, and of a comment: nothing.
+_Line = tuple[int, bool, str | None, int, Any] | tuple[()]
 
 
 class _Reader:
     """One text. `_open` are the containers that the next line may go on with, each with its column, the outermost first."""
 
-    def __init__(self, text: str, file: str) -> None:
-        self._text = text
+    def __init__(self, file: str) -> None:
         self._file = file
         self._scalars = Scalars()
         self._names: dict[str, str] = {}  # keys, known to be texts
+        self._known: dict[str, _Line] = {}
         self._open: list[tuple[int, Map | Seq]] = []
         self._waiting: tuple[str, int, int] | None = None  # a key whose value begins on a later line, and its place
 
-    def read(self) -> Map:
-        # The long loop of a long file: what can be had without a call is.
-        text, scalars, names, end = self._text, self._scalars, self._names, 0
+    def read(self, text: str) -> Map:
+        # The long loop of a long file: what can be had without a call is. Most lines of one are like one before them.
+        known, looked = self._known.get, self._looked
         here: Any = None
-        place, line = -1, -1  # of the innermost container the column
-        match = _LINE.match
-        while found := match(
-            text, end
-        ):  # not finditer: it would look for a line within one that is none, from each of its characters
-            indent, dash, key, double, single, plain, flow = found.groups()
-            at, end = found.span()
-            line += 1
-            if key is None and dash is None:
-                if plain or double is not None or single is not None or flow:
-                    raise _Odd
-                continue  # an empty line, a comment
-            column = len(indent)
-            if dash or column != place or self._waiting or here.__class__ is not Map:
-                here = self._item(line, column, key) if dash else self._member(line, column)
-                place = self._open[-1][0]
-                column += 2 if dash else 0
-            if plain is not None:
-                value, start = scalars[plain.rstrip(" ")], found.start(6) - at
-            elif double is not None:
-                value, start = double, found.start(4) - at - 1
-            elif single is not None:
-                value, start = single, found.start(5) - at - 1
-            elif flow is not None:
-                start = found.start(7) - at
-                value = self._flow(flow.rstrip(" "), line, start)
-            elif key:
-                self._waiting = (key, line, column)
+        place = -1  # of the innermost container the column, where that is a mapping and the next line may go on with it
+        for line, written in enumerate(text.split("\n")):
+            found = known(written)
+            if found is None:
+                found = looked(written)
+            if not found:
                 continue
-            else:
-                raise _Odd
+            column, is_item, key, start, value = found
+            if is_item or column != place:
+                here = self._item(line, column, key) if is_item else self._member(line, column)
+                column = place = self._open[-1][0]
+            if value.__class__ is _More:
+                if key and not value:
+                    self._waiting, place = (key, line, column), -1
+                    continue
+                value = self._flow(value, line, start)
             if key is None:
+                place = -1
                 here._at.extend((line, start))  # noqa: SLF001 - as in build
                 here.append(value)
-            elif key in here or (key not in names and not self._is_name(key)):
+            elif key in here:
                 raise _Odd
             else:
                 here._at.extend((line, column, line, start))  # noqa: SLF001
-                here[names[key]] = value
-        if end != len(text) or self._waiting or not self._open:
+                here[key] = value
+        if self._waiting or not self._open:
             raise _Odd
         top: Any = self._open[0][1]
         return top  # type: ignore[no-any-return]
 
-    def _is_name(self, key: str) -> bool:
-        self._names[key] = key
-        return is_text(key)
+    def _looked(self, written: str) -> _Line:
+        """A line as it is by itself, remembered where it is short: long ones hardly come twice."""
+        found = _LINE.fullmatch(written)
+        if found is None:
+            raise _Odd
+        kind, key = found.lastindex, found[3]
+        line: _Line = ()  # an empty line, a comment
+        if kind and kind > 1:
+            value: Any = found[kind]
+            start = found.start(kind)
+            if kind == _PLAIN:
+                value = resolved(value.rstrip(" "))
+            elif kind == _FLOW:
+                value = _More(value.rstrip(" "))
+            elif kind > _KEY:
+                start -= 1  # the quote
+            else:
+                value = _More()
+            if not key and (kind <= _KEY or not found[2]):
+                raise _Odd
+            line = found.end(1), found[2] is not None, key and self._name(key), start, value
+        if len(written) <= _LONGEST:
+            if len(self._known) >= _MOST:
+                self._known.clear()  # what comes often is soon back, and the ids of a long film are not kept
+            self._known[written] = line
+        return line
+
+    def _name(self, key: str) -> str:
+        """The key as one object, however often it comes."""
+        if key not in self._names:
+            if not is_text(key):
+                raise _Odd
+            self._names[key] = key
+        return self._names[key]
 
     def _set(self, here: Any, key: str, value: Any, place: tuple[int, int, int, int]) -> None:
-        if key in here or (key not in self._names and not self._is_name(key)):
+        if key in here:
             raise _Odd
         here._at.extend(place)  # noqa: SLF001
-        here[self._names[key]] = value
+        here[self._name(key)] = value
 
     def _begin(self, made: Map | Seq, line: int, column: int) -> Map | Seq:
         """A container in a block: the value of the key that waits for one."""

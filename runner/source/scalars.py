@@ -53,12 +53,12 @@ def is_text(plain: str) -> bool:
 
 
 def _number(text: str) -> Any:
-    if _ENDLESS.fullmatch(text):
-        raise Unfit(f"{text} is no number to work with", hint="write a finite number, or put a text in quotes")
     if _WHOLE.fullmatch(text):
         if len(text) > _LONGEST:
             raise Unfit(f"a number of {len(text):,} digits is too long", hint="put a text of digits in quotes")
         return int(text[2:], _BASES[text[:2]]) if text[:2] in _BASES else int(text)
+    if _ENDLESS.fullmatch(text):
+        raise Unfit(f"{text} is no number to work with", hint="write a finite number, or put a text in quotes")
     if not _FLOAT.fullmatch(text):
         return text
     if math.isinf(value := float(text)):

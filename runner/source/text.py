@@ -24,6 +24,7 @@ except ImportError:  # a PyYAML that was built without libyaml
     CParser = None  # type: ignore[assignment, misc]
 
 _CONTROL = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ASCII = bytes([9, 10, 13, *range(32, 127)])  # what is in order; of most files little else is left to be looked at
 _MISREAD = "\x85\u2028\u2029\ufeff"  # to libyaml, which reads YAML 1.1, line breaks and a mark; in YAML 1.2 plain characters
 _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
@@ -38,7 +39,7 @@ def decoded(data: bytes) -> str:
         at = spot(data[: error.start].decode().lstrip("\ufeff"))
         fact = f"byte 0x{data[error.start]:02x} (number {error.start + 1:,} of the file) is not UTF-8"
         raise Unreadable(fact, at=at, code="E003", hint="save the file as UTF-8") from None
-    if wrong := _CONTROL.search(text):
+    if _CONTROL.search(data.translate(None, _ASCII).decode()) and (wrong := _CONTROL.search(text)):
         count = sum(1 for _ in _CONTROL.finditer(text))
         fact = f"the control character U+{ord(wrong[0]):04X}" + (f", the first of {count:,}" if count > 1 else "")
         raise Unreadable(fact, at=spot(text[: wrong.start()]), code="E003", hint="delete it; it cannot be seen in most editors")

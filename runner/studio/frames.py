@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageOps
 from runner.errors import TakeError
 from runner.studio.card import timecode
 from runner.studio.look import slate, strip
-from runner.studio.planes import Layer, Planes
+from runner.studio.planes import Enlarged, Layer, Planes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ZOOM = 0.10  # so much closer at the end than at the beginning
 DISSOLVE = 1.2  # seconds at most, and at most half of the take
+# A strip goes before the take ends, so that a shot that goes on from the last frame has the picture without these words.
+FADE = 0.4  # seconds at most, and at most a quarter of the take
 # Where a move ends up: the share of the spare room on the left and above.
 TOWARDS = ((0.5, 0.5), (0.15, 0.35), (0.85, 0.35), (0.2, 0.75), (0.8, 0.75), (0.5, 0.2))
 
@@ -64,11 +66,11 @@ def frames(card: Card) -> Iterator[Planes]:
     ending = Planes.of(cover(card.last_frame, (card.width, card.height))) if card.last_frame else None
     moving = move(card) if card.first_frame else None
     overlay = Overlay.of(strip(card) if moving else slate(card))
-    long = min(round(DISSOLVE * card.fps), card.frames // 2)
+    long = min(round(DISSOLVE * card.fps), card.frames // 2) if ending else min(round(FADE * card.fps), card.frames // 4)
     for at in range(card.frames):
         overlay.turn(timecode(at, card.fps), (at + 1) / card.frames)
         left = card.frames - 1 - at
-        gone = eased(1 - left / (long + 1)) if ending and left <= long else 0.0
+        gone = eased(1 - left / (long + 1)) if left <= long else 0.0
         frame = next(moving) if moving else overlay.layer.planes
         if ending and gone:
             frame = frame.blend(ending, gone) if left else ending.copy()
@@ -83,7 +85,7 @@ def move(card: Card) -> Iterator[Planes]:
     size = (card.width, card.height)
     # Larger than the frame by the zoom, so that the closest view is still sharp.
     wide, high = (math.ceil(side * (1 + ZOOM) / 2) * 2 for side in size)
-    source = Planes.of(cover(card.first_frame, (wide, high)))
+    source = Enlarged.of(cover(card.first_frame, (wide, high)))
     towards = TOWARDS[card.chance % len(TOWARDS)]
     for at in range(card.frames):
         closer = 1 + ZOOM * eased(at / max(1, card.frames - 1))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 Rect = tuple[int, int, int, int]  # even numbers, so that the planes of half the size agree with it
 
+FINER = 3  # times as many pixels in a row and in a column, where a picture is to be moved over
+
 # ITU-R BT.709 in the limited range (16-235): what players assume of H.264.
 BT709 = (
     *(0.1826, 0.6142, 0.0620, 16.0),
@@ -41,13 +43,6 @@ class Planes:
     def copy(self) -> Planes:
         return Planes(self.y.copy(), self.u.copy(), self.v.copy())
 
-    def view(self, box: Box, size: tuple[int, int]) -> Planes:
-        """The part within `box`, which need not lie on pixels, brought to `size`."""
-        half = (size[0] // 2, size[1] // 2)
-        small = (box[0] / 2, box[1] / 2, box[2] / 2, box[3] / 2)
-        sharp = Image.Resampling.BILINEAR
-        return Planes(self.y.resize(size, sharp, box), self.u.resize(half, sharp, small), self.v.resize(half, sharp, small))
-
     def blend(self, other: Planes, share: float) -> Planes:
         return Planes(
             Image.blend(self.y, other.y, share),
@@ -66,6 +61,46 @@ class Planes:
         self.y.paste(y, rect)
         self.u.paste(u, halved(rect))
         self.v.paste(v, halved(rect))
+
+
+@dataclass(frozen=True, slots=True)
+class Enlarged:
+    """A picture made finer once, so that a view of it only has to pick pixels: half of what resampling each would cost."""
+
+    planes: Planes
+
+    @classmethod
+    def of(cls, picture: Image.Image) -> Enlarged:
+        """Of an RGB picture with even sides; alpha is ignored."""
+        once = Planes.of(picture)
+        return cls(Planes(finer(once.y), finer(once.u), finer(once.v)))
+
+    def view(self, box: Box, size: tuple[int, int]) -> Planes:
+        """The part within `box`, in pixels of the picture but not necessarily on them, brought to `size`."""
+        half = (size[0] // 2, size[1] // 2)
+        small = (box[0] / 2, box[1] / 2, box[2] / 2, box[3] / 2)
+        return Planes(picked(self.planes.y, box, size), picked(self.planes.u, small, half), picked(self.planes.v, small, half))
+
+
+def finer(plane: Image.Image) -> Image.Image:
+    return plane.resize((plane.width * FINER, plane.height * FINER), Image.Resampling.BICUBIC)
+
+
+def picked(fine: Image.Image, box: Box, size: tuple[int, int]) -> Image.Image:
+    """The part of a plane before it was made finer, at `size`, each pixel within a twelfth of one of where it belongs.
+
+    That is the mean of two choices of fine pixels, half a fine one apart: with one choice, edges shimmer as they move.
+    """
+    one, other = (
+        fine.resize(size, Image.Resampling.NEAREST, inside(fine, [FINER * side + shift for side in box]))
+        for shift in (-0.25, 0.25)
+    )
+    return Image.blend(one, other, 0.5)
+
+
+def inside(plane: Image.Image, box: list[float]) -> Box:
+    left, top, right, bottom = box
+    return max(0.0, left), max(0.0, top), min(float(plane.width), right), min(float(plane.height), bottom)
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ class Store:
             raise LockHeld(
                 f"another studio (process {pid}) is at work in {folder.as_posix()}",
                 holder={"pid": pid},
-                hint="stop it, or give this one a folder of its own",
+                hint="stop it, or keep the tasks elsewhere: callsheet studio --folder DIR",
             ) from error
         note.write_text(f"{os.getpid()}\n", "ascii")
 

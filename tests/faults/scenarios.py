@@ -376,6 +376,8 @@ class Trial:
         takes = oracle.lock_of(self.folder)["takes"]
         owned, wrong = oracle.owners(takes, self.bills)
         kept = {take: entry for take, entry in takes.items() if take not in self.scenario.deleted}
+        gone = [take for take in self.scenario.deleted if not (self.folder / takes[take]["render"]["path"]).exists()]
+        wrong += [f"{take} is gone, and the lock does not say who deleted it" for take in gone if "cleaned_at" not in takes[take]]
         return [*wrong, *oracle.double(owned, self.permitted), *oracle.damaged(self.folder, kept)]
 
     def _answer(self, said: str) -> None:

@@ -73,7 +73,7 @@ def test_killed_with_its_own_studio_it_finishes_and_every_take_was_submitted_onc
         break
     # A task takes about a second here, so the first moments always find a run at work.
     assert kills, f"seed {SEED} killed nothing"
-    assert Counter(bill.take for bill in read_bills(folder / ".callsheet/studio")) == EMBEDDED, f"seed {SEED}"
+    assert Counter(bill.take for bill in read_bills(folder / ".callsheet/film.studio")) == EMBEDDED, f"seed {SEED}"
     assert len(list(folder.glob("renders/film/takes/*.mp4"))) == 4
 
 

@@ -32,11 +32,31 @@
       shown += fits;
     }
     for (const scene of all(".scene")) scene.hidden = !all("[data-tags]", scene).some((card) => !card.hidden);
+    for (const link of all(".scenes a")) link.hidden = one(link.hash).hidden;
     one("#count").textContent = shown === cards.length ? "" : `${shown} of ${cards.length} shots`;
     one("#none").hidden = shown > 0;
   };
   search.addEventListener("input", sift);
   filter.addEventListener("change", sift);
+
+  // Cards that were never in sight have a guessed height: what a link leads to is gone to until it stays where it is.
+  const arrive = (target, tries = 20) => {
+    target.scrollIntoView();
+    const { top } = target.getBoundingClientRect();
+    const look = () => tries && target.getBoundingClientRect().top !== top && arrive(target, tries - 1);
+    requestAnimationFrame(() => requestAnimationFrame(look));
+  };
+  const lead = (hash) => {
+    const target = hash && document.getElementById(hash.slice(1));
+    if (!target) return;
+    requestAnimationFrame(() => { // after the browser's own way, which takes the focus away
+      const card = target.matches(".scene") ? all("[data-tags]", target).find((one) => !one.hidden) : target;
+      card?.focus({ preventScroll: true });
+      arrive(target);
+    });
+  };
+  for (const link of all(".scenes a, .alike a")) link.addEventListener("click", () => lead(link.hash));
+  lead(location.hash);
 
   // Dark or light: the machine's way until somebody says otherwise. A page from a file may have no storage.
   const kept = (value) => {
@@ -139,11 +159,13 @@
   const screen = (card, link) => {
     const take = link.dataset.take;
     const item = all(".take", card).find((found) => found.dataset.take === take);
-    const facts = all(".facts", card).find((found) => found.dataset.of === take);
+    const side = link.closest(".side"); // on the page of changes
+    const facts = side ? one(".facts", side) : all(".facts", card).find((found) => found.dataset.of === take);
     const video = make("video", { loop: true, muted: true, playsInline: true, controls: true, src: link.href });
     const figure = make("figure", { className: item?.classList.contains("picked") ? "picked" : "", tabIndex: -1 });
     figure.dataset.take = take;
-    const words = item ? one(".row", item).cloneNode(true) : make("span", { className: "key", textContent: take });
+    const said = item ? one(".row", item) : side && one(".side-name", side);
+    const words = said ? said.cloneNode(true) : make("span", { className: "key", textContent: take });
     const caption = make("figcaption", {}, words);
     const box = item && one(".tick input", item);
     if (box) {
@@ -164,7 +186,7 @@
     const seen = all("a.thumb", card);
     const shown = seen.length ? seen : all(".play", card);
     if (!shown.length) return;
-    stop(one(".frame", card));
+    for (const frame of all(".frame", card)) stop(frame);
     staged = card;
     const close = make("button", { type: "button", textContent: "close" });
     close.addEventListener("click", () => stage.close());
@@ -174,7 +196,7 @@
       make("header", {}, make("h2", { id: "stage-name", textContent: card.dataset.shot }), close),
       ...(prompt ? [prompt.cloneNode(true)] : []),
       screens,
-      make("footer", { textContent: "space: play or hold all · ← → takes · p pick · j k shots · Esc close" }),
+      make("footer", { textContent: `space: play or hold all · ← → ${card.matches(".change") ? "then, now" : "takes · p pick"} · j k shots · Esc close` }),
     );
     if (!stage.open) stage.showModal();
     const first = one("figure.picked", stage) || one("figure", stage);
@@ -196,7 +218,7 @@
     one(".stage", stage).replaceChildren();
     staged?.focus();
   });
-  for (const button of all(".large")) button.addEventListener("click", () => open(button.closest(".card")));
+  for (const button of all(".large")) button.addEventListener("click", () => open(button.closest(".card, .change")));
   for (const part of all(".card details")) {
     part.addEventListener("toggle", () => part.closest(".card").classList.toggle("open", part.open));
   }
@@ -243,12 +265,12 @@
       search.blur();
     }
     if (event.key === "Escape" && inEarnest(at.closest?.(".frame") || document.createElement("div"))) {
-      const card = at.closest(".card");
+      const card = at.closest(".card, .change");
       stop(at.closest(".frame"));
       card?.focus();
     }
     if (at.matches("input:not([type=checkbox]), select, textarea") || !Object.hasOwn(keys, event.key)) return;
-    if (event.key === "Enter" && !at.matches(".card")) return;
+    if (event.key === "Enter" && !at.matches(".card, .change")) return;
     if (event.key === " " && !(stage.open && !at.matches("button, input, video, summary"))) return;
     if (event.key.startsWith("Arrow") && at.matches("video")) return;
     event.preventDefault();

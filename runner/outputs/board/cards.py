@@ -165,7 +165,7 @@ def _made(key: str, entry: Entry, shot: Shot | None) -> Iterable[tuple[str, str]
             ("cost", ", ".join(cost)),
             ("model", entry.model),
             ("provider", entry.provider),
-            ("since then changed", ", ".join(changed)),
+            ("since then changed", ", ".join(map(words.field, changed))),
             ("prompt then", entry.request.get("prompt") if "prompt" in changed else None),
             ("prompt as the service rewrote it", attempt.actual_prompt if attempt else None),
             ("ended", attempt.ended_at if attempt else None),

@@ -16,6 +16,7 @@ from runner.errors import UsageError
 from runner.journal import disk
 from runner.outputs.board.posters import Posters
 from runner.outputs.board.views import Take
+from runner.unseen import marked
 
 HERE = Path(__file__).parent
 MARKER = "<!-- a callsheet board -->"
@@ -94,6 +95,7 @@ def _rendered(template: str, page: Page, values: Mapping[str, Any]) -> Iterator[
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_seen,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -111,6 +113,11 @@ def _rendered(template: str, page: Page, values: Mapping[str, Any]) -> Iterator[
         embedded=page.is_embedded,
         **values,
     )
+
+
+def _seen(value: Any) -> Any:
+    """What people and servers wrote turns nothing around on the page; `safe` marks what is ours."""
+    return marked(value) if type(value) is str else value
 
 
 def _policy(style: str, script: str) -> str:

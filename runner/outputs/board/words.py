@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from runner import explain, money
@@ -12,6 +12,7 @@ from runner.catalog import Model
 from runner.fate import Action
 from runner.fit import mega
 from runner.lock import Entry, Lock
+from runner.outputs import text
 from runner.plan import Step
 
 # Four colours at most, and each only beside its word.
@@ -46,6 +47,44 @@ def next_step(step: Step) -> str | None:
         return step.reason
     price = "price unknown" if step.cost is None else str(step.cost) if step.cost.micros else "free"
     return f"{step.reason}; {price}"
+
+
+def doing(steps: Sequence[Step]) -> Iterable[str]:
+    """What the next run does about a shot: `renders s010@2 (5 s, 0.50 USD)`."""
+    groups: dict[tuple[str, ...], list[Step]] = {}
+    for step in steps:
+        if step.action == "submit":
+            groups.setdefault(step.after, []).append(step)
+    for after, submits in groups.items():
+        behind = f" after {', '.join(after)}" if after else ""
+        yield f"renders {', '.join(step.take for step in submits)}{behind} ({bill(submits)})"
+    for step in steps:
+        if step.was and step.action == "keep":
+            yield f"takes {step.was} over as {step.take}"
+        elif step.action not in {"submit", "keep"}:
+            yield f"{step.take}: {step.reason}"
+
+
+def bill(submits: Sequence[Step]) -> str:
+    """`5 s, 0.50 USD`: what is rendered, and for how much; the seconds only where all of them are known."""
+    seconds = [step.seconds for step in submits if step.seconds]
+    return ", ".join([*([length(sum(seconds))] if len(seconds) == len(submits) else []), text.price(submits)])
+
+
+def rest(steps: Sequence[Step]) -> str:
+    """What the next run does about these steps together: `renders 7 takes (17 s, 1.70 USD), 1 needs your answer`."""
+    submits = [step for step in steps if step.action == "submit"]
+    said = [f"renders {len(submits)} take{'s' * (len(submits) > 1)} ({bill(submits)})"] if submits else ["renders nothing"]
+    for action in URGENCY:
+        count = sum(1 for step in steps if step.action == action)
+        if count and action not in {"submit", "keep"}:
+            said.append(f"{count} {ACTIONS[action]}")
+    return ", ".join(said)
+
+
+def field(name: str) -> str:
+    """`duration`, `first frame`: a field as people call it."""
+    return name.removeprefix("parameters.").removeprefix("media.").replace("_", " ")
 
 
 def length(seconds: float | None) -> str:

@@ -57,8 +57,10 @@ def _event(number: int, piece: Piece, reel: str, record: tuple[int, int], film: 
     if not render:
         yield f"* COMMENT: SHOT {piece.shot.id} HAS NO RENDER YET"
         return
-    yield f"* FROM CLIP NAME: {str(render['path']).rpartition('/')[2]}"
+    yield f"* FROM CLIP NAME: {plain(str(render['path']).rpartition('/')[2])}"
     yield f"* SOURCE FILE: {plain(film.path(str(render['path']), base))}"
+    if piece.is_elsewhere:
+        yield "* COMMENT: THE FILE IS NOT HERE"
     if piece.length.rate not in (None, rate):
         yield f"* COMMENT: SOURCE IS {said(piece.length.rate or rate)} FPS"
 

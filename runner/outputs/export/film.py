@@ -71,6 +71,11 @@ class Piece:
         return (self.clip.entry.render if self.clip.entry else None) or {}
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether its take is saved, and the file is not here."""
+        return self.clip.take is not None and self.clip.file is None
+
+    @property
     def has_sound(self) -> bool:
         return bool(self.render.get("sound"))
 
@@ -148,15 +153,16 @@ class Film:
     @property
     def elsewhere(self) -> tuple[Piece, ...]:
         """The shots whose take is saved, and whose file is not here."""
-        return tuple(piece for piece in self.pieces if piece.clip.take is not None and piece.clip.file is None)
+        return tuple(piece for piece in self.pieces if piece.is_elsewhere)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
-    """An export's bytes, and what a person should know of it."""
+    """An export's bytes, what a person should know of it, and the chosen takes that it leaves out."""
 
     data: bytes
     remarks: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,11 @@ def make(film: Film, base: Path) -> Made:
     saved = [row for row in film.rows if row.state == "saved" and row.render]
     rows = [row for row in saved if row.here or film.all_takes]
     lines = [json.dumps(_line(row, film, base), ensure_ascii=False, separators=(",", ":")) for row in rows]
-    return Made(data="".join(f"{line}\n" for line in lines).encode(), remarks=tuple(_remarks(film, base, saved, rows)))
+    return Made(
+        data="".join(f"{line}\n" for line in lines).encode(),
+        remarks=tuple(_remarks(film, base, saved, rows)),
+        left_out=tuple(row.take for row in saved if not (row.here or film.all_takes)),
+    )
 
 
 def is_ours(data: bytes) -> bool:

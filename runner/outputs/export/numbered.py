@@ -18,29 +18,36 @@ from runner.journal import disk, sync_folder
 from runner.lock import Lock
 from runner.outputs.export.film import Film, Piece
 
-How = Literal["linked", "copied", "kept", "replaced", "in the way", "missing"]
+How = Literal["linked", "copied", "kept", "replaced", "in the way", "missing", "not here"]
 _FEWEST = 3  # digits
 _OURS = re.compile(r"\d{3,}_.+\.mp4")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deliverable:
-    """What became of one shot; `why` says why it is missing."""
+    """What became of one shot: a file is there but for the last three, which have no render to be one, or no room for it."""
 
     number: int
     shot: str
     take: str | None
     file: str
     how: How
-    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
     """All of them; `strays` are files that an earlier export has left under names that are no longer any shot's."""
 
-    files: tuple[Deliverable, ...]
+    shots: tuple[Deliverable, ...]
     strays: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[Deliverable, ...]:
+        """Those that are there."""
+        return tuple(one for one in self.shots if one.how not in {"missing", "not here", "in the way"})
+
+    def being(self, *how: How) -> tuple[Deliverable, ...]:
+        return tuple(one for one in self.shots if one.how in how)
 
 
 def deliver(film: Film, target: Path) -> Delivery:
@@ -48,22 +55,22 @@ def deliver(film: Film, target: Path) -> Delivery:
     with disk(target):
         target.mkdir(parents=True, exist_ok=True)
     digits = max(_FEWEST, len(str(len(film.manifest.shots))))
-    files = tuple(_one(piece, f"{piece.number:0{digits}}_{piece.shot.id}.mp4", target, film) for piece in film.pieces)
+    shots = tuple(_one(piece, f"{piece.number:0{digits}}_{piece.shot.id}.mp4", target, film) for piece in film.pieces)
     with disk(target):
         sync_folder(target)
     names = {f"{number:0{digits}}_{shot.id}.mp4" for number, shot in enumerate(film.manifest.shots, 1)}
     there = sorted(path.name for path in target.iterdir())
-    return Delivery(files=files, strays=tuple(name for name in there if _OURS.fullmatch(name) and name not in names))
+    return Delivery(shots=shots, strays=tuple(name for name in there if _OURS.fullmatch(name) and name not in names))
 
 
 def _one(piece: Piece, name: str, target: Path, film: Film) -> Deliverable:
     clip = piece.clip
 
-    def told(how: How, why: str = "") -> Deliverable:
-        return Deliverable(number=piece.number, shot=piece.shot.id, take=clip.take, file=name, how=how, why=why)
+    def told(how: How) -> Deliverable:
+        return Deliverable(number=piece.number, shot=piece.shot.id, take=clip.take, file=name, how=how)
 
     if clip.file is None:
-        return told("missing", "its file is not here" if clip.take else "no take is saved")
+        return told("not here" if clip.take else "missing")
     path = target / name
     if not os.path.lexists(path):
         return told(_put(clip.file, path))

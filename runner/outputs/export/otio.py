@@ -97,6 +97,7 @@ def _about(piece: Piece) -> Iterable[tuple[str, Any]]:
         "provider": entry.provider if entry else shot.provider,
         "parameters": dict(request.get("parameters", {})),
         "sha256": piece.render.get("sha256"),
+        "not_here": True if piece.is_elsewhere else None,
     }
     return [(name, value) for name, value in told.items() if value not in (None, {})]
 
