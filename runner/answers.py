@@ -237,10 +237,11 @@ def is_link(url: Any) -> bool:
 
 
 def clean(text: str, most: int) -> str:
-    """A server's text, safe to print: no terminal controls, one line, bounded, links without their signatures."""
+    """A server's text, safe to print: no terminal controls, one line, bounded, links without their signatures and logins."""
     text = text[: 4 * most + 4000]  # megabytes need not be gone through for a line
     text = re.sub(r"\s+", " ", _CONTROLS.sub("", text)).strip()
-    text = re.sub(r"(https?://[^\s?]{1,2000})\?\S+", r"\1?…", text)
+    text = re.sub(r"(\b\w{1,20}://[^\s?]{1,2000})\?\S+", r"\1?…", text)
+    text = re.sub(r"(\b\w{1,20}://)[^\s/?#]{1,2000}@", r"\1…@", text)
     text = re.sub(r"\b(sk|st)-[A-Za-z0-9_-]{6,}", r"\1-…", text)
     return text if len(text) <= most else text[: most - 1] + "…"
 

@@ -124,6 +124,10 @@ def _code(words: Sequence[str], color: bool | None) -> int:
         # The reader has gone (`| head`); Python's own complaint at exit must not follow.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError:  # a full disk under both streams: nobody can be told, and Python's own complaint at exit would be lost too
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return 75
 
 
 if __name__ == "__main__":

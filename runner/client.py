@@ -17,14 +17,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import lru_cache, partial
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
 import anyio
 import httpx
 
 from runner import reach
 from runner.answers import Reply, clean, moment
-from runner.catalog import Provider, is_loopback, split
+from runner.catalog import Provider, hostname, is_loopback, split
 from runner.errors import Refused, Unreachable
 from runner.hosts import Realm, host_of, is_at, realm
 from runner.http1 import Headers, Sending
@@ -192,8 +192,8 @@ class Client:
             async with self._uploading.stream("POST", url, data=dict(fields), files={name: file}, headers=headers) as response:
                 with anyio.fail_after(_BODY):
                     return await whole(response.status_code, response.headers.raw, response.aiter_raw(), MOST_REPLY)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise Unreachable(_why(error, urlsplit(url).netloc), sent=True) from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:  # the last: a name that is none
+            raise Unreachable(_why(error, host_of(url)), sent=True) from error
 
     @asynccontextmanager
     async def download(
@@ -208,13 +208,13 @@ class Client:
             finally:
                 await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise Unreachable(_why(error, urlsplit(url).netloc), sent=True) from error
+            raise Unreachable(_why(error, host_of(url)), sent=True) from error
 
     async def _followed(self, url: httpx.URL, headers: dict[str, str], auth: Mapping[str, str]) -> httpx.Response:
         """What a link leads to. Every hop is checked before it is made, and the key goes to no other host than the first."""
         first = url
         for _ in range(_MOST_HOPS):
-            await self._check(url)
+            met = await self._checked(url)
             said = {"Host": url.netloc.decode("ascii"), **headers, **(auth if is_at(str(url), [str(first)]) else {})}
             if url.userinfo:  # a login in the link itself
                 said["Authorization"] = f"Basic {b64encode(unquote_to_bytes(url.userinfo)).decode()}"
@@ -226,8 +226,7 @@ class Client:
                         target=url.raw_path,
                         headers=_encoded(said),
                         patience=_ASK,
-                        # Between the check of a name and the connection it may have come to stand for something else.
-                        met=partial(reach.check_address, shown=url.host, home=self._home),
+                        met=met,
                     )
                 )
             response = httpx.Response(answer.status, headers=list(answer.headers), stream=answer)
@@ -240,7 +239,7 @@ class Client:
     def _auth_for(self, url: str) -> dict[str, str]:
         """The key's header, for the provider's own hosts and nothing else."""
         if not is_at(url, self.base_urls):
-            raise Refused(f"the key does not go to {urlsplit(url).netloc}")
+            raise Refused(f"the key does not go to {host_of(url)}")
         return self._auth(Request(method="GET", path=""))
 
     def check_link(self, url: str) -> None:
@@ -251,12 +250,20 @@ class Client:
     def _home(self) -> Realm:
         return realm(split(self.base_url).hostname or "")
 
-    async def _check(self, url: httpx.URL) -> None:
+    async def _checked(self, url: httpx.URL) -> Callable[[str], None] | None:
+        """Refuses what may not be followed; then what judges the address that a connection leads to."""
         self.check_link(str(url))
-        await reach.check_name(url.host, url.port or 443, self._home)
+        _, host, port = place_of(url)
+        if host.lower() != hostname(str(url)):
+            raise Refused("the provider gave a link that can be read in two ways")
+        if is_at(str(url), self.base_urls):
+            return None  # the provider itself, wherever it lives
+        await reach.check_name(host, port or 443, self._home)
+        # Between the check of a name and the connection it may have come to stand for something else.
+        return partial(reach.check_address, shown=host, home=self._home)
 
     async def _check_upload(self, request: httpx.Request) -> None:
-        await self._check(request.url)
+        request.extensions["met"] = await self._checked(request.url)
 
 
 def _encoded(headers: Mapping[str, str]) -> Headers:
@@ -280,7 +287,7 @@ def _why(error: Exception, host: str) -> str:
     }
     word = next((text for kind, text in words.items() if isinstance(error, kind)), "the connection broke")
     detail = clean(hide(str(error)), 120)
-    return f"{host}: {word}" + (f" ({detail})" if detail else "")
+    return f"{clean(host, 80) or 'a link'}: {word}" + (f" ({detail})" if detail else "")
 
 
 def jittered(seconds: float) -> float:

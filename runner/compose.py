@@ -196,7 +196,7 @@ class _Shot:
     def _check_id(self) -> None:
         name = self.id.split(".")[0].casefold()
         if not ID.fullmatch(self.id):
-            hint = "letters, digits, dot, dash, underscore; it begins with a letter or digit and has at most 64"
+            hint = "letters a to z, digits, dot, dash, underscore; it begins with a letter or digit and has at most 64"
             self.note(Fault(code="E202", path=(), message=f'"{self.id}" cannot be an id', hint=hint), "id")
             raise Broken
         if name in DEVICES or self.id.endswith("."):

@@ -61,20 +61,20 @@ class _Part:
         size, length, validator = int(note["size"]), int(note["length"]), str(note["validator"])
         seen = self.path.stat()
         # A file with a second name is a finished render: never written into.
-        if validator and 0 < size < length and seen.st_size == size and seen.st_nlink == 1:
+        if validator and validator.isascii() and 0 < size < length and seen.st_size == size and seen.st_nlink == 1:
             with self.path.open("rb") as file:
                 self.digest = hashlib.file_digest(file, "sha256")
             self.size, self.length, self.validator = size, length, validator
 
     def begin(self, headers: Mapping[str, str], *, goes_on: bool) -> int:
         """Open it for what comes now; what is written from here on is vouched for only by `keep`."""
-        announced = headers.get("content-length", "")
         if not goes_on:
             self.size, self.digest = 0, hashlib.sha256()
             etag = headers.get("etag", "")
             # Only a strong validator vouches for every byte.
             self.validator = etag if etag and not etag.startswith("W/") else headers.get("last-modified", "")
-        self.length = self.size + int(announced) if announced.isdigit() else None
+            announced = "" if "transfer-encoding" in headers else headers.get("content-length", "")  # RFC 9112, 6.3
+            self.length = int(announced) if announced.isdigit() else None
         self.forget()
         try:
             if goes_on:

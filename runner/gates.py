@@ -64,8 +64,13 @@ def check_strays(plan: Plan, files: Files) -> None:
 def check_spending(plan: Plan, known: Lock, run_caps: Caps, environ: Mapping[str, str]) -> None:
     """Refuse what would go above a cap, over everything in the lock (`budget:`) or in this run (`--max-…`)."""
     paid = paid_steps(plan)
-    if paid and environ.get("CALLSHEET_NO_SPEND") == "1":
-        raise Refused(f"CALLSHEET_NO_SPEND=1 forbids the {len(paid)} paid submits of this plan")
+    said = environ.get("CALLSHEET_NO_SPEND", "").strip()
+    # A safeguard that was meant holds, however yes is spelt there.
+    if paid and said.lower() not in {"", "0", "false", "no", "off"}:
+        raise Refused(
+            f"CALLSHEET_NO_SPEND={said} forbids the {len(paid)} paid submits of this plan",
+            hint="callsheet preview renders the film for free; to spend, unset CALLSHEET_NO_SPEND",
+        )
     providers = plan.manifest.catalog.providers
     # Caps hold on loopback too, so that they can be rehearsed; only the studio counts for nothing.
     counted = [step for step in plan.doing("submit") if not providers[step.provider].free]
@@ -125,7 +130,7 @@ def key_of(provider: Provider, environ: Mapping[str, str], trust: tuple[str, ...
             f"{provider.name} needs a key and {provider.env} is not set",
             hint=f"export {provider.env}=…, or try it for free with --provider studio",
         )
-    if not key.isascii() or any(char.isspace() for char in key):
+    if not (key.isascii() and key.isprintable()) or " " in key:
         raise Refused(f"{provider.env} holds no key: it has spaces or letters that no key has")
     secrecy.learn(key)
     return key

@@ -17,10 +17,10 @@ Realm = Literal["everywhere", "this machine", "the network"]
 
 def realm(host: str) -> Realm:
     """Where a host, as written, stands: names count as everywhere but those that are reserved for private use."""
+    name = host.lower().removesuffix(".")  # the root's dot, which changes nothing
     try:
-        address = ipaddress.ip_address(host)
+        address = ipaddress.ip_address(name)
     except ValueError:
-        name = host.lower()
         if name == "localhost" or name.endswith(".localhost"):
             return "this machine"
         return "the network" if name.endswith((".local", ".internal")) else "everywhere"

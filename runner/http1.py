@@ -7,6 +7,7 @@ httpcore's own connection minds locks and listeners at every step, for requests 
 from __future__ import annotations
 
 import select
+import ssl
 import sys
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class Connection:
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
         self._socket: Any = stream.get_extra_info("socket")
+        self._tls: ssl.SSLObject | None = stream.get_extra_info("ssl_object")
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
         self._patience: float | None = None
         self._is_broken = False
@@ -110,10 +112,22 @@ class Connection:
         if number < 0:
             return False
         if sys.platform == "win32":
-            return not select.select([number], [], [], 0)[0]
+            return not select.select([number], [], [], 0)[0] and self._is_drained()
         poll = select.poll()
         poll.register(number, select.POLLIN)
-        return not poll.poll(0)
+        return not poll.poll(0) and self._is_drained()
+
+    def _is_drained(self) -> bool:
+        """Whether TLS holds nothing back: a record that came with the last one has left the socket, but is not yet read."""
+        if self._tls is None:
+            return True
+        try:
+            self._tls.read(1)
+        except ssl.SSLWantReadError:
+            return True
+        except ssl.SSLError:
+            pass  # its end
+        return False
 
     async def aclose(self) -> None:
         await self._stream.aclose()

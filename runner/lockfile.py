@@ -158,6 +158,7 @@ class Ledger:
         self.fold()
         self.abandon()
         self._named = False
+        self._pages = locktext.Pages()  # whoever goes on reads the lock anew; this one and its text need not stay
 
     def abandon(self) -> None:
         """Let go of the journal's file without another write."""
@@ -223,7 +224,8 @@ def held(files: Files) -> Iterator[None]:
     except Timeout:
         raise _held_by(_holder_by_now(files)) from None
     except OSError as error:
-        raise DiskError(f"{files.guard}: cannot be locked: {error.strerror or error}") from error
+        hint = "give yourself the permission to write there, or work in a copy of the folder"
+        raise DiskError(f"{files.guard}: cannot be locked: {error.strerror or error}", hint=hint) from error
     try:
         there = _holder(files)
         if there.get("host", socket.gethostname()) != socket.gethostname():

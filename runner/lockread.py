@@ -32,6 +32,7 @@ def read(text: bytes, path: Path) -> Lock:
 
     Raises Refused with the place of what is wrong; nothing is guessed, since a wrong guess would pay twice.
     """
+    path = Path(source.relative(path))
     if marker := _MARKER.search(text):
         line = text.count(b"\n", 0, marker.start()) + 1
         hint = (
@@ -55,6 +56,8 @@ def _parsed(text: bytes, path: Path) -> Any:
         json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
     except json.JSONDecodeError as error:
         said = error.msg[:1].lower() + error.msg[1:]
+        if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+            said = "it ends in the middle" if text.strip() else "it is empty"
         raise Refused(f"{path}:{error.lineno}:{error.colno}: this is no lock: {said}", hint=_BACK) from error
     except _Twice as error:
         key = str(error)

@@ -111,6 +111,7 @@ def read(
         in_flight=None if is_preview else data.get("in_flight"),
         attempts=data.get("attempts", 2),
         linked=linked,
+        provider_asked=None if is_preview else provider,
         provider_defaulted=provider is None and not any(layer.get("provider") for layer in _all_layers(data)),
     )
 

@@ -163,10 +163,12 @@ def _shot_steps(
     if not takes:
         return _new_steps(shot, provider, known, range(number, number + shot.takes), set(), "new")
     current = {key: entry for key, entry in takes.items() if entry.is_open or is_current(entry, shot)}
+    picked = known.picked.get(shot.id) or ""
+    shown = {picked: takes[picked]} if picked in takes and takes[picked].state == "saved" else {}
     seeds = {entry.seed for entry in current.values()}
     kept = sum(1 for entry in current.values() if entry.state != "failed")
     steps = []
-    for key, entry in current.items():
+    for key, entry in {**current, **shown}.items():
         seed = _next_seed(shot, seeds) if entry.is_open and entry.seed is None else entry.seed
         seeds.add(seed)
         step = _base(shot, provider, key, seed=seed)
@@ -174,6 +176,9 @@ def _shot_steps(
         action, reason = fate.of(entry, key, known, holder, shot.model, manifest.attempts, now)
         if action == "submit" and entry.state == "failed" and kept >= shot.takes:
             continue  # no longer wanted: trying it again would pay for nothing
+        if key not in current and action != "fetch":
+            continue  # picked, of an older wording: all that a run can do for it is to bring it back
+        reason += "" if key in current else " (picked, outdated)"
         kept += action == "submit"
         if action == "absent":
             price = "price unknown" if step.cost is None else str(step.cost) if step.cost.micros else "free"
@@ -253,7 +258,8 @@ def _settled(step: Step, entry: Entry | None, known: Lock) -> Step:
     path = str((entry.render or {}).get("path", step.path)) if entry else step.path
     ways = {"submit": (path, step.output), "fetch": (path,)}.get(step.action, ()) if known.foreign else ()
     if way := next((one for one in ways if one in known.foreign), None):
-        return replace(step, action="blocked", reason=f"{way} is in the way: not a file of this lock", cost=None)
+        what = "it is not the file that was saved" if entry and entry.state == "saved" else "not a file of this lock"
+        return replace(step, action="blocked", reason=f"{way} is in the way: {what}; move it, then run again", cost=None)
     return step if step.action == "submit" else replace(step, cost=None)
 
 

@@ -5,18 +5,17 @@ Links lead anywhere in the world, or to where the provider itself lives (`home`)
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 import anyio
 
 from runner.answers import clean
+from runner.catalog import split
 from runner.errors import Refused
 from runner.hosts import Realm, realm
 
 
 def check(url: str, home: Realm) -> None:
     """As written: http(s) only."""
-    parts = urlsplit(url)
+    parts = split(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise Refused(f'the provider gave a link that is not http(s): "{clean(url, 80)}"')
     check_address(parts.hostname, parts.hostname, home)

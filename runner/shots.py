@@ -139,6 +139,7 @@ class Manifest:
     in_flight: int | None
     attempts: int
     provider_defaulted: bool
+    provider_asked: str | None = None  # for every shot, by the command line
     linked: tuple[str, ...] = ()
 
     @property

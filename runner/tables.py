@@ -60,6 +60,9 @@ def _csv_rows(text: str, file: str) -> Iterator[Row]:
     for number, (name, (_, line, column)) in enumerate(zip(names, head, strict=True)):
         if not NAME.fullmatch(name):
             hint = "a name begins with a letter or underscore and goes on with letters, digits, dash and underscore"
+            other = next((word for sign, word in ((";", "semicolons"), ("\t", "tabs")) if sign in name), None)
+            if other and len(names) == 1:
+                hint = f"save the table with commas between its columns, not {other}"
             raise _broken(file, line, column, f'"{name[:60]}" cannot be the name of a column', hint)
         if name in names[:number]:
             raise _broken(file, line, column, f'two columns are called "{name}"')

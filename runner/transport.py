@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
-from functools import lru_cache
+from functools import cache
 from typing import Any, Protocol
 from urllib.request import getproxies, proxy_bypass
 
@@ -70,6 +70,7 @@ class Leases(httpx.AsyncBaseTransport):
             headers=request.headers.raw,
             body=request.stream,
             patience=request.extensions["timeout"],
+            met=request.extensions.get("met"),
         )
         answer = await self.send(sending)
         return httpx.Response(answer.status, headers=list(answer.headers), stream=answer)
@@ -113,14 +114,14 @@ class Leases(httpx.AsyncBaseTransport):
         now = anyio.current_time()
         idle = self._idle.setdefault(place, [])
         idle.append((now, line))
-        while idle[0][0] < now - _IDLE:
+        while idle and idle[0][0] < now - _IDLE:  # while one is being closed, others may be taken
             await idle.pop(0)[1].aclose()
 
     async def _opened(self, sending: Sending) -> _Line:
         scheme, host, port = sending.place
         if scheme not in _PORTS:
             raise httpx.UnsupportedProtocol(f"{scheme}: neither http nor https")
-        trusted = _trust(environment=self.proxies) if scheme == "https" else None
+        trusted = _trust() if scheme == "https" else None
         try:
             if self.proxies and (proxy := proxy_of(sending.place)):
                 return _Proxied(proxy, sending.place, trusted)
@@ -177,13 +178,16 @@ class Answer(httpx.AsyncByteStream):
 
 
 class _Proxied:
-    """A connection through a proxy. httpcore's: it knows forwarding, tunnels and, where it is installed, SOCKS."""
+    """A connection through a proxy. httpcore's: it knows forwarding, tunnels and, where it is installed, SOCKS.
+
+    It serves once: what comes behind a reply, unasked, httpcore would take for the next one, and does not show it.
+    """
 
     def __init__(self, proxy: httpx.Proxy, place: Place, trusted: ssl.SSLContext | None) -> None:
         self._place = place
         kind = httpcore.AsyncSOCKSProxy if proxy.url.scheme.startswith("socks") else httpcore.AsyncHTTPProxy
         # Its pool is asked for one connection only.
-        pool = kind(str(proxy.url), proxy.raw_auth, ssl_context=trusted, keepalive_expiry=_IDLE, network_backend=_Wide())
+        pool = kind(str(proxy.url), proxy.raw_auth, ssl_context=trusted, network_backend=_Wide())
         self._connection = pool.create_connection(self._url(b"/").origin)
         self._body: Any = None
         self._pieces: Any = None
@@ -215,10 +219,10 @@ class _Proxied:
 
     async def renew(self) -> bool:
         await self._body.aclose()
-        return self._connection.is_idle()
+        return False
 
     def is_quiet(self) -> bool:
-        return not self._connection.has_expired()
+        return False
 
     async def aclose(self) -> None:
         await self._connection.aclose()
@@ -248,7 +252,12 @@ class _WideStream(httpcore.AsyncNetworkStream):
         return self._stream.get_extra_info(info)
 
     async def start_tls(self, *args: Any, **how: Any) -> httpcore.AsyncNetworkStream:
-        return _WideStream(await self._stream.start_tls(*args, **how))
+        try:
+            return _WideStream(await self._stream.start_tls(*args, **how))
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.aclose()  # httpcore forgets it where it is canceled
+            raise
 
 
 def place_of(url: httpx.URL) -> Place:
@@ -271,9 +280,9 @@ def _in_httpx_words(error: Exception) -> httpx.TransportError:
     return made
 
 
-@lru_cache(maxsize=2)
-def _trust(*, environment: bool) -> ssl.SSLContext:
+@cache
+def _trust() -> ssl.SSLContext:
     """Reading the certificates takes longer than a hundred polls: once, and only where TLS is spoken."""
-    context = httpx.create_ssl_context(trust_env=environment)
+    context = httpx.create_ssl_context()
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -18,6 +18,8 @@ def united(lock: Lock, journal: Lock) -> Lock:
     for side, moves in ((lock.takes, homes.of_lock), (journal.takes, homes.of_journal)):
         for key, entry in side.items():
             home = moves.get(key, key)
+            if home in entry.was:
+                entry = replace(entry, was=tuple(was for was in entry.was if was != home))  # noqa: PLW2901 - the same take
             entry = _at(entry, key, home) if home in homes.new else entry  # noqa: PLW2901 - the same take under its own number
             takes[home] = _joined(takes[home], entry) if home in takes else entry
     return replace(journal, takes=_apart(takes), picked=_picked(lock, journal, homes), run=lock.run)
@@ -58,6 +60,9 @@ def _homes(lock: Mapping[str, Entry], journal: Mapping[str, Entry]) -> _Homes:
             taken.add(there)
             homes.new.add(there)
             homes.of_lock[key] = there
+        if renamed.get(there) == key:
+            # Its new name is another render's on the other side: the take keeps the old one, and its shot may take it over again.
+            del homes.of_lock[there], homes.of_journal[there]
     return homes
 
 

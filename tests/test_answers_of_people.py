@@ -971,6 +971,20 @@ def test_again_selects_by_state(film):
     assert made.call("again") == 2
 
 
+def test_again_says_of_a_take_that_is_asked_for_already_that_it_is(film):
+    made = film()
+    assert made.call("retake", "s020") == 0
+    assert made.call("again", "s020@1") == 2
+    assert "s020@1: it waits for no answer: asked for" in made.err
+    assert "changed" not in made.err
+
+
+def test_a_take_that_is_misspelt_is_answered_with_those_there_are_in_their_order(film):
+    made = film()
+    assert made.call("again", "x") == 2
+    assert "one of: s010@1, s010@2, s020@1, s030@1" in made.err
+
+
 def test_again_warns_that_what_was_in_doubt_may_be_paid_for_already(film):
     made = film("apiyi")
     made.doubt("s020@1")

@@ -98,6 +98,7 @@ def test_renders_are_known_by_their_content_whatever_their_names_and_nothing_is_
     before = (nobody.folder / "film.callsheet.lock").read_bytes()
     assert nobody.collect() == 0
     assert "found 3 of 3 missing takes" in nobody.err
+    assert "\ns010@2  found      renders/film/takes/s010@2.mp4 (" in nobody.err, "the names' column is as wide as they are"
     assert "nothing to do, no request was sent" in nobody.err
     lock = json.loads(before)
     for key in TAKES:

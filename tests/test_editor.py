@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -306,6 +307,17 @@ def test_schema_manifest_is_what_init_writes(folder, capsys):
     capsys.readouterr()
     assert code(["schema", "manifest"]) == 0
     assert capsys.readouterr().out == (folder / "callsheet.schema.json").read_text("utf-8")
+
+
+def test_the_schema_is_the_same_text_in_every_process(folder):
+    """Else `init` takes the file that it wrote itself for that of another version."""
+
+    def made(seed):
+        env = {**os.environ, "PYTHONPATH": str(HERE.parent), "PYTHONHASHSEED": seed}
+        words = [sys.executable, "-m", "runner", "schema", "manifest"]
+        return subprocess.run(words, env=env, check=True, capture_output=True).stdout
+
+    assert len({made(seed) for seed in "123"}) == 1
 
 
 # The real language server

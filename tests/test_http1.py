@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import ipaddress
@@ -11,14 +12,14 @@ import struct
 from contextlib import asynccontextmanager
 
 import anyio
-import anyio.streams.tls
 import httpcore
 import httpx
 import pytest
+from anyio.streams.tls import TLSListener, TLSStream
 
 from runner.errors import Refused
 from runner.http1 import Connection, Sending
-from runner.transport import Leases
+from runner.transport import Leases, _trust
 
 PATIENCE = {"connect": 5.0, "read": 5.0, "write": 5.0}
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -162,6 +163,18 @@ def test_what_nobody_asked_for_is_never_the_answer_to_the_next_request(go):
                 assert server.opened == 2
 
         go(main)
+
+
+def test_what_nobody_asked_for_is_not_the_next_answer_through_a_proxy_either(go, monkeypatch):
+    server = Server(PLAIN + PLAIN.replace(b"ok", b"no"))
+
+    async def main():
+        async with serving(server), Leases(proxies=True) as leases:
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
+            for _ in range(2):
+                assert await said(leases, request(server, place=("http", "outside.example", None))) == (200, b"ok")
+
+    go(main)
 
 
 BROKEN = {
@@ -369,21 +382,80 @@ def certificate(tmp_path_factory):
     return path
 
 
-def test_tls_is_spoken_with_those_who_are_trusted_and_nothing_leaves_to_others(go, certificate, monkeypatch):
-    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    theirs.load_cert_chain(certificate)
-    ours = ssl.create_default_context(cafile=str(certificate))
+@pytest.fixture
+def theirs(certificate, monkeypatch):
+    """How a server speaks TLS whose certificate the environment has us trust, from the first request on."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    _trust.cache_clear()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    yield context
+    _trust.cache_clear()
+
+
+def test_tls_is_spoken_with_those_who_are_trusted_and_nothing_leaves_to_others(go, theirs, monkeypatch):
     server, told = Server(PLAIN), []
 
     async def main():
-        wrapped = functools.partial(anyio.streams.tls.TLSListener, ssl_context=theirs, standard_compatible=False)
+        wrapped = functools.partial(TLSListener, ssl_context=theirs, standard_compatible=False)
         async with serving(server, wrapped), Leases(proxies=False) as leases:
-            with pytest.raises(httpx.ConnectError):
-                await said(leases, request(server, "https", leaving=lambda: told.append(1)))
-            assert told == []
-            monkeypatch.setattr("runner.transport._trust", lambda **_: ours)
             for _ in range(2):
                 assert await said(leases, request(server, "https")) == (200, b"ok")
+            assert server.opened == 1
+            place = ("https", "localhost", server.port)  # not the host that the certificate names
+            with pytest.raises(httpx.ConnectError, match="localhost"):
+                await said(leases, request(server, place=place, leaving=lambda: told.append(1)))
+        monkeypatch.delenv("SSL_CERT_FILE")
+        _trust.cache_clear()
+        async with serving(server, wrapped), Leases(proxies=False) as leases:
+            with pytest.raises(httpx.ConnectError, match=r"self.signed"):
+                await said(leases, request(server, "https", leaving=lambda: told.append(1)))
 
     go(main)
+    assert told == []
     assert server.opened == 1
+
+
+class Corked(anyio.abc.ByteStream):
+    """Lets nothing out while `holds`; then all of it at once."""
+
+    def __init__(self, stream):
+        self.stream, self.held, self.holds = stream, b"", False
+
+    async def send(self, item):
+        self.held += item
+        if not self.holds:
+            held, self.held = self.held, b""
+            await self.stream.send(held)
+
+    async def receive(self, max_bytes=65536):
+        return await self.stream.receive(max_bytes)
+
+    async def send_eof(self):
+        await self.stream.send_eof()
+
+    async def aclose(self):
+        await self.stream.aclose()
+
+
+def test_what_nobody_asked_for_is_not_the_next_answer_where_tls_has_it_in_a_record_of_its_own(go, theirs):
+    """It leaves the socket together with the answer, which then looks quiet."""
+    server = Server()
+
+    async def serve(stream):
+        server.opened += 1
+        corked = Corked(stream)
+        async with stream:
+            with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                tls = await TLSStream.wrap(corked, server_side=True, ssl_context=theirs, standard_compatible=False)
+                while True:
+                    await tls.receive()
+                    corked.holds = True
+                    await tls.send(PLAIN)
+                    await tls.send(PLAIN.replace(b"ok", b"no"))
+                    corked.holds = False
+                    await corked.send(b"")
+
+    server.serve = serve
+    assert asked(go, server, times=2, scheme="https") == (200, b"ok")
+    assert server.opened == 2

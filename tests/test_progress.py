@@ -174,6 +174,13 @@ def test_thousands_of_takes_cost_a_picture_no_more_than_ten(tmp_path):
     assert many < 5 * few + 0.05
 
 
+def test_the_lines_of_blocked_takes_stand_below_each_other_too(tmp_path):
+    film = Film(tmp_path, takes=2)
+    first, second = film.plan.steps
+    plan = replace(film.plan, steps=(first, replace(second, take="s0001-fog@1", action="blocked")))
+    assert Tally(plan, film.lock).width == len("s0001-fog@1")
+
+
 def test_spans_and_estimates():
     assert [progress.span(seconds) for seconds in (0, 59.9, 60, 3599, 3600, 36000)] == [
         "0:00",

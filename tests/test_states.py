@@ -292,7 +292,9 @@ def test_what_is_wrong_is_named_by_line_and_column(done):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b"", "lock:1:1: this is no lock"),
+        (b"", ": film.callsheet.lock:1:1: this is no lock: it is empty"),
+        (b'{"callsheet_lock": 1,\n', "lock:2:1: this is no lock: it ends in the middle"),
+        (b'{"callsheet_lock": 1,\n "takes": {"s0', "lock:2:12: this is no lock: it ends in the middle"),
         (b'{"callsheet_lock": 1,\n "takes": {,}}', "lock:2:12: this is no lock"),
         (b"\xff\xfe\x00", "this is no lock"),
         (b'{"callsheet_lock": 1, "takes": {"a\xe4@1": 1}}', "this is no lock"),
@@ -902,3 +904,15 @@ def test_the_lock_carries_no_secret_no_absolute_path_and_no_signed_link(done):
     assert str(done.folder) not in text
     assert "Signature" not in text
     assert text == json.dumps(done.lock, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
+def test_a_folder_that_cannot_be_locked_is_said_with_what_to_do(done, monkeypatch):
+    """As in a folder that one may read and not write; whoever runs this may be root, who may write everywhere."""
+
+    def closed(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", closed)
+    assert done.run() == (3, 0)
+    assert "film.guard: cannot be locked: Permission denied" in done.said
+    assert "hint: give yourself the permission to write there" in done.said

@@ -1,12 +1,14 @@
-"""Where the values of a line of JSON stand: found in one look over the line, as the YAML reader finds them."""
+"""Tables: where the values of a line of JSON stand, found in one look as the YAML reader finds them; signs that are no commas."""
 
 from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import runner
 from runner import source, tables
 from runner.errors import ManifestError
 
@@ -46,3 +48,14 @@ def test_values_of_a_line_stand_where_the_yaml_reader_finds_them():
 def test_a_name_that_stands_twice_has_no_place_of_its_own():
     line = '{"a": 1, "b": 2, "a": 3}'
     assert tables._places(line, 2, json.loads(line), "rows.jsonl") == {}
+
+
+@pytest.mark.parametrize(("sign", "word"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_table_that_a_spreadsheet_saved_with_other_signs_is_told_from_a_bad_name(tmp_path, sign, word):
+    (tmp_path / "clips.csv").write_text(sign.join(["id", "caption"]) + "\n" + sign.join(["pier", "A pier"]) + "\n")
+    path = tmp_path / "film.callsheet.yaml"
+    path.write_text("callsheet: 1\nshots: [{id: 'clip-${id}', each: clips.csv, model: wan2.7-t2v, prompt: '${caption}'}]\n")
+    with pytest.raises(ManifestError) as caught:
+        runner.read(path)
+    (problem,) = caught.value.problems
+    assert problem.hint == f"save the table with commas between its columns, not {word}"

@@ -335,6 +335,41 @@ def test_a_render_that_is_not_here_can_be_picked_and_is_shown_when_it_comes(done
     assert len(done.bills) == 3
 
 
+def test_a_picked_take_of_an_older_wording_is_fetched_again_as_well(done):
+    done.edit("The keeper turns", "The keeper sleeps")
+    assert done.call("run") == 0
+    assert done.call("pick", "s020@1") == 0
+    shutil.rmtree(done.folder / "renders")
+    assert done.call("plan") == 0
+    assert "saved, but its file is not here (picked, outdated)" in done.out
+    assert done.call("run") == 0, done.err
+    assert done.shows("s020") == "s020@1"
+    assert len(done.bills) == 4
+    assert done.call("run") == 0
+    assert "no request was sent" in done.err
+
+
+def test_of_a_picked_take_that_cannot_be_had_any_more_is_said_that_it_is_not_here(done, tmp_path):
+    done.edit("The keeper turns", "The keeper sleeps")
+    assert done.call("run") == 0
+    assert done.call("pick", "s020@1") == 0
+    with Studio(Settings(folder=tmp_path / "other", render=tiny)) as other:
+        done.edit(done.studio.base_url, other.base_url)
+        (done.folder / "renders/film/takes/s020@1.mp4").unlink()
+        (done.folder / "renders/film/s020.mp4").unlink()
+        assert done.call("run") == 0
+        assert "s020@1 is picked and outdated, and its file is not here; there is s020@2: callsheet pick" in done.err
+        assert done.call("run") == 0
+        assert "no request was sent" in done.err, "what is gone is asked for once"
+
+
+def test_a_pick_that_is_misspelt_is_answered_with_the_takes_in_the_films_order(done):
+    done.edit("shots:\n", "shots:\n  - {id: s900, prompt: The sea}\n")
+    assert done.call("run") == 0
+    assert done.call("pick", "x") == 2
+    assert "one of: s900@1, s010@1, s010@2, s020@1" in done.err
+
+
 def test_a_colleagues_pick_from_git_counts_though_the_journal_knows_an_older_one(done):
     done.call("pick", "s010@1")
     lock = done.lock

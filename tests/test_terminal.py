@@ -297,11 +297,31 @@ def test_paid_submits_are_asked_for_and_a_no_sends_nothing(studio, tmp_path):
     assert billed(studio, "paid") == []
 
 
-def test_no_spend_refuses_before_anything_is_asked(studio, tmp_path):
-    folder = storyboard(tmp_path / "film", url=studio.base_url, tag="nospend").parent
-    code, said = on_terminal(folder, "run", "--provider", "qwencloud", "--yes", CALLSHEET_NO_SPEND="1", DASHSCOPE_API_KEY="a-key")
+def test_without_a_key_nobody_is_asked_for_a_yes(studio, tmp_path):
+    folder = storyboard(tmp_path / "film", url=studio.base_url, tag="keyless").parent
+    code, said = on_terminal(folder, "run", "--provider", "qwencloud", typed=b"n\n", DASHSCOPE_API_KEY="")
     assert code == 3
-    assert "CALLSHEET_NO_SPEND" in said
+    assert "qwencloud needs a key and DASHSCOPE_API_KEY is not set" in said
+    assert "Submit" not in said
+
+
+@pytest.mark.parametrize("value", ["1", "true", "Yes"])
+def test_no_spend_refuses_before_anything_is_asked(studio, tmp_path, value):
+    folder = storyboard(tmp_path / "film", url=studio.base_url, tag="nospend").parent
+    keys = {"CALLSHEET_NO_SPEND": value, "DASHSCOPE_API_KEY": "a-key"}
+    code, said = on_terminal(folder, "run", "--provider", "qwencloud", "--yes", **keys)
+    assert code == 3
+    assert f"CALLSHEET_NO_SPEND={value} forbids the 3 paid submits" in said
+    assert "callsheet preview" in said
+
+
+@pytest.mark.parametrize("value", ["", "0", "False"])
+def test_a_no_spend_that_says_no_forbids_nothing(studio, tmp_path, value):
+    folder = storyboard(tmp_path / "film", url=studio.base_url, tag="spend").parent
+    keys = {"CALLSHEET_NO_SPEND": value, "DASHSCOPE_API_KEY": "a-key"}
+    code, said = on_terminal(folder, "run", "--provider", "qwencloud", typed=b"n\n", **keys)
+    assert code == 3
+    assert "Submit 3 paid takes?" in said
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ class Server:
     async def serve(self, stream):
         number = len(self.opened)
         self.opened.append(stream)
+        self.tell()
         async with stream:
             with anyio.CancelScope() as scope:
                 try:
@@ -156,6 +157,34 @@ def test_what_lies_idle_for_long_is_closed_and_at_the_end_all_is():
     trio.run(main, clock=trio.testing.MockClock(rate=1))
 
 
+def test_while_old_ones_are_being_closed_the_last_may_be_taken(go):
+    class Line:
+        def __init__(self):
+            self.closing, self.end = anyio.Event(), anyio.Event()
+
+        async def renew(self):
+            return True
+
+        def is_quiet(self):
+            return True
+
+        async def aclose(self):
+            self.closing.set()
+            await self.end.wait()
+
+    async def main():
+        place, old, new = ("http", "h.example", None), Line(), Line()
+        leases = Leases(proxies=False)
+        leases._idle[place] = [(anyio.current_time() - 60, old)]
+        async with anyio.create_task_group() as group:
+            group.start_soon(leases.put_back, place, new)
+            await old.closing.wait()
+            assert await leases._lively(place) is new
+            old.end.set()
+
+    go(main)
+
+
 def test_one_that_was_canceled_in_the_middle_is_closed_and_never_used_again(go):
     async def main():
         async with serving() as server, Leases(proxies=False) as leases:
@@ -198,6 +227,20 @@ def test_nobody_there_and_nobody_answering_are_httpx_words_too(go):
                 await ask(leases, server.url, read=0.05)
         with pytest.raises(httpx.ConnectError):
             await ask(leases, server.url)
+
+    go(main)
+
+
+def test_a_proxy_that_never_ends_its_greeting_is_left_when_canceled(go, monkeypatch):
+    async def main():
+        async with serving() as server, Leases(proxies=True) as leases:
+            monkeypatch.setenv("https_proxy", server.url.replace("http:", "https:"))
+            async with anyio.create_task_group() as group:
+                group.start_soon(ask, leases, "https://outside.example/")
+                await server.until(lambda: server.opened)
+                await anyio.wait_all_tasks_blocked()
+                group.cancel_scope.cancel()
+            await server.until(lambda: server.closed == [0])
 
     go(main)
 

@@ -200,6 +200,100 @@ def test_a_selection_of_nothing_is_a_usage_error(film, capsys):
     assert "the shots are: s010, s020" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--only", "s01O"], ['none is called "s01O"', 'did you mean "s010"?']),
+        (["--scene", "habour"], ['there is no scene "habour"', 'did you mean "harbour"?']),
+        (["--scene", "harbour", "--only", "s020"], ["each of these words fits some"]),
+    ],
+)
+def test_a_selection_of_nothing_names_the_word_that_meets_nothing(film, capsys, options, words):
+    film.edit("{id: s010,", "{id: s010, scene: harbour,")
+    film.edit("shots:\n", "scenes: {harbour: {}}\nshots:\n")
+    assert film.run(*options) == (2, [])
+    err = capsys.readouterr().err
+    assert all(word in err for word in words), err
+
+
+@pytest.mark.parametrize("verb", ["status", "board"])
+def test_looking_for_what_is_not_there_is_a_usage_error_too(film, capsys, verb):
+    assert code([verb, "--only", "s01O"]) == 2
+    assert 'did you mean "s010"?' in capsys.readouterr().err
+    assert code(["status", "--state", "failed"]) == 0
+    assert capsys.readouterr().out == "no such take\n", "that none has failed is an answer"
+
+
+def test_a_plan_is_written_over_an_earlier_one_and_over_nothing_else(film, capsys):
+    before = film.path.read_bytes()
+    assert code(["plan", "--out", film.path.name]) == 2
+    assert "is in the way: it is no plan" in capsys.readouterr().err
+    assert film.path.read_bytes() == before
+    assert code(["plan", "--out", "plans/tonight.json"]) == 2
+    assert "there is no folder plans" in capsys.readouterr().err
+    assert code(["plan", "--out", "tonight.json"]) == code(["plan", "--out", "tonight.json"]) == 0
+
+
+def test_values_of_options_that_are_misspelt(film, capsys):
+    assert code(["plan", "--state", "savde"]) == 2
+    assert 'did you mean "saved"?' in capsys.readouterr().err
+    assert code(["plan", "--limit", "few"]) == 2
+    assert "'few' is not a whole number\n" in capsys.readouterr().err
+    assert code(["run", "--max-seconds", "few"]) == 2
+    assert "'few' is not a number\n" in capsys.readouterr().err
+
+
+def test_a_manifest_that_is_misspelt_has_no_status(film, capsys):
+    assert code(["status", "smal.callsheet.yaml"]) == 2
+    assert 'there is no file "smal.callsheet.yaml"' in capsys.readouterr().err
+    film.path.unlink()
+    assert code(["status", "small.callsheet.yaml"]) == 0
+    assert "s010@1" in capsys.readouterr().out, "the lock alone is something to look at"
+
+
+def test_before_the_first_run_status_has_no_head_without_a_table(film, capsys):
+    (film.folder / "small.callsheet.lock").unlink()
+    shutil.rmtree(film.folder / ".callsheet")
+    shutil.rmtree(film.folder / "renders")
+    capsys.readouterr()
+    assert code(["status"]) == 75
+    assert capsys.readouterr().out == "no takes yet\n"
+
+
+def test_a_line_to_copy_keeps_the_provider_that_was_asked_for(film, capsys):
+    assert film.run("--provider", "studio") == (0, [])
+    assert "callsheet board small.callsheet.yaml --provider studio" in capsys.readouterr().err
+    assert code(["retake", "s020", "--provider", "studio"]) == 0
+    assert "to go on: callsheet run small.callsheet.yaml --provider studio" in capsys.readouterr().err
+
+
+def test_collect_promises_no_submit(film, capsys):
+    film.edit("The keeper turns", "The keeper sleeps")
+    code(["collect"])
+    err = capsys.readouterr().err
+    assert "1 that only a run submits, 2 saved." in err
+    assert "to submit" not in err
+
+
+def test_a_render_that_somebody_changed_is_told_from_a_strangers_file(film, capsys):
+    with (film.folder / "renders/small/takes/s020@1.mp4").open("ab") as file:
+        file.write(b"more")
+    assert film.run() == (1, [])
+    said = "s020@1.mp4 is in the way: it is not the file that was saved; move it, then run again"
+    assert said in capsys.readouterr().err
+
+
+def test_where_nothing_is_here_nothing_is_offered_to_be_looked_at(film, tmp_path, capsys):
+    with Studio(Settings(folder=tmp_path / "other", render=tiny)) as other:
+        film.edit(film.studio.base_url, other.base_url)
+        shutil.rmtree(film.folder / "renders")
+        capsys.readouterr()
+        assert film.run() == (0, [])
+        err = capsys.readouterr().err
+        assert "3 absent" in err
+        assert "to look at them" not in err
+
+
 def test_a_saved_plan_is_carried_out_as_it_was_shown_or_not_at_all(film, capsys):
     film.edit("The keeper turns", "The keeper sleeps")
     assert code(["plan", "--check", "--out", "tonight.json"]) == 4

@@ -123,7 +123,7 @@ def _choice(plan: Plan, known: Lock, take: str, step: Step | None, entry: Entry 
     shot = next((one for one in plan.manifest.shots if one.id == shot_of(take)), None)
     if shot is None:
         return replace(made, is_outdated=True, reason="its shot has left the manifest")
-    if entry and not is_current(entry, shot):
+    if entry and not entry.is_open and not is_current(entry, shot):
         why = (
             "its shot has changed"
             if entry.fingerprint != shot.fingerprint

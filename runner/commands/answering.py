@@ -31,7 +31,7 @@ def named(names: Sequence[str], patterns: Sequence[str]) -> bool:
 
 def unknown(patterns: Sequence[str], plan: Plan, known: Lock) -> UsageError:
     """The complaint about words that no take has."""
-    takes = {*known.takes, *(step.take for step in plan.steps)}
+    takes = dict.fromkeys([*(step.take for step in plan.steps), *known.takes])
     hint = suggestion(patterns[0], takes) if len(patterns) == 1 else None
     return UsageError(f"no take is called {', '.join(patterns)}", hint=hint or "`callsheet status` lists them")
 
@@ -42,6 +42,7 @@ def step_of(plan: Plan, take: str) -> Step | None:
 
 
 def spoken(verb: str, manifest: Manifest, rest: str) -> str:
-    """A command line that can be copied; with the manifest's profile, where there is one."""
-    profile = f"--profile {shlex.quote(manifest.profile)}" if manifest.profile else ""
-    return " ".join(part for part in ("callsheet", verb, shlex.quote(str(manifest.path)), rest, profile) if part)
+    """A command line that can be copied; with the profile and the provider that were asked for, where there are some."""
+    asked = {"--profile": manifest.profile, "--provider": manifest.provider_asked}
+    options = [f"{name} {shlex.quote(value)}" for name, value in asked.items() if value]
+    return " ".join(part for part in ("callsheet", verb, shlex.quote(str(manifest.path)), rest, *options) if part)

@@ -59,7 +59,8 @@ def command(
     fits = _fits(chosen, plan, known)
     found = sheet(read, known, plan, fits=fits)
     if chosen and not found.cards and against is None:
-        raise UsageError("no shot is selected", hint="`callsheet status` lists the takes and their states")
+        hint = "`callsheet status` lists the takes and their states"
+        raise chosen.misspelt(plan, known, "shot") or UsageError("no shot is selected", hint=hint)
     target = out or place(read, ".changes" if against is not None else "")
     page.check(target)
     said: dict[str, Any] = {"path": target.as_posix()}

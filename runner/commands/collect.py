@@ -56,7 +56,7 @@ def command(manifest: Path | None, folders: tuple[Path, ...], trust: tuple[str, 
         takes = _missing(held.lock, chosen, read) if folders else []
         claimed = told.take_in(held, folders, takes) if folders else Claimed()
         plan = _plan(read, held.lock, chosen, is_enough=bool(takes))
-        _announce(plan, quiet=as_json)
+        _announce(plan, quiet=as_json, submits_nothing=True)
         report = told.carry_out(partial(runner.run, submit=False, trust=trust, environ=environ, signals=True), plan, held)
         code = told.end(report, plan)
         return 1 if claimed.blocked and code in {0, 75} else code
@@ -84,6 +84,8 @@ def _plan(manifest: Manifest, known: Lock, chosen: options.Selection, *, is_enou
 class _Collected(_Told):
     """As a run is told, behind what was taken in from folders."""
 
+    width = 0  # of the takes' names in the lines about folders
+
     def _line(self, event: Mapping[str, Any]) -> None:
         super()._line({**event, "seq": self.seq})  # the run counts from 0 and does not know what came before it
 
@@ -92,6 +94,7 @@ class _Collected(_Told):
         if not takes:
             self._say("no saved take is missing here")
             return Claimed()
+        self.width = max(map(len, takes))
         claimed = runner.claim(held, folders, takes, partial(self._found, held.ledger.run))
         self._say(f"found {len(claimed.found)} of {len(takes)} missing takes in {few([str(folder) for folder in folders])}")
         if claimed.missing:
@@ -107,14 +110,14 @@ class _Collected(_Told):
             shown = {name: claim.render[name] for name in ("path", "sha256", "bytes")}
             self._event("saved", run, take=claim.take, **shown)
         else:
-            size = mega(int(claim.render["bytes"]))
-            click.echo(f"{claim.take.ljust(8)}  found      {claim.render['path']} ({size}), from {claim.source}", err=True)
+            take, size = claim.take.ljust(self.width), mega(int(claim.render["bytes"]))
+            click.echo(f"{take}  found      {claim.render['path']} ({size}), from {claim.source}", err=True)
 
     def _error(self, run: str, take: str, why: str) -> None:
         if self.as_json:
             self._event("error", run, take=take, code="InTheWay", message=why, hint="move it, then collect again")
         else:
-            click.echo(f"{take.ljust(8)}  error      {why} (move it, then collect again)", err=True)
+            click.echo(f"{take.ljust(self.width)}  error      {why} (move it, then collect again)", err=True)
 
     def _event(self, event: str, run: str, **fields: Any) -> None:
         import time

@@ -6,7 +6,9 @@ last is a `report`. What a verb has not said itself is said here, in the one pla
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,6 +48,9 @@ def end(error: BaseException, words: Sequence[str], told: Said) -> int:
         return 2
     found, code = _meant(error)
     complain(found)
+    if isinstance(found, _Unheard):  # what Python still holds back for it must not be tried again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code
     if not told.get("is_whole") and is_json(words):
         from runner.commands import options
 
@@ -83,6 +88,12 @@ class _Stopped(CallsheetError):
     exit_code = 130
 
 
+class _Unheard(CallsheetError):
+    """Standard output leads to a file that takes no more."""
+
+    exit_code = 75
+
+
 class _Bug(CallsheetError):
     """One of ours that nobody foresaw."""
 
@@ -96,6 +107,9 @@ def _meant(error: BaseException) -> tuple[CallsheetError, int]:
             return _usage(error), 2
         case click.Abort() | KeyboardInterrupt():
             return _Stopped("stopped"), 130
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG | errno.EIO, filename=None):
+            hint = "free some space or send it elsewhere, then run again; what was sent is written down"
+            return _Unheard(f"standard output cannot be written: {error.strerror}", hint=hint), _Unheard.exit_code
     return _bug(error), 70
 
 
@@ -107,7 +121,18 @@ def _usage(error: click.ClickException) -> UsageError:
         near = " or ".join(sorted(error.possibilities or ()))
         return UsageError(f'there is no option "{error.option_name}"', hint=f"did you mean {near}?" if near else hint)
     fact = " ".join(error.format_message().split()).removesuffix(".")
+    fact = re.sub(r"a valid (?:integer|float)(?: range)?$", _number, fact)
+    kind = getattr(getattr(error, "param", None), "type", None)
+    if isinstance(kind, click.Choice) and (quoted := re.search("'([^']*)' is not one of", fact)):
+        from runner.judge import suggestion
+
+        near = suggestion(quoted[1], kind.choices) or ""
+        hint = near if near.startswith("did") else hint
     return UsageError(fact[:1].lower() + fact[1:], hint=hint)
+
+
+def _number(match: re.Match[str]) -> str:
+    return "a whole number" if "integer" in match[0] else "a number"
 
 
 def _bug(error: BaseException) -> CallsheetError:

@@ -16,7 +16,8 @@ import click
 import runner
 from runner.commands import ending
 from runner.errors import UsageError
-from runner.lock import STATES
+from runner.judge import suggestion
+from runner.lock import STATES, shot_of
 from runner.outputs.text import few, problem_lines
 from runner.secrecy import learn
 
@@ -98,8 +99,27 @@ class Selection:
             if fits and not (self.limit and step.action == "submit" and submits > self.limit):
                 takes.append(step.take)
         if not takes:
-            raise UsageError("no take is selected", hint=f"the shots are: {few([shot.id for shot in plan.manifest.shots])}")
+            fits_all = "each of these words fits some, but no take fits them all"
+            raise self.misspelt(plan, known) or UsageError("no take is selected", hint=fits_all)
         return takes
+
+    def misspelt(self, plan: Plan, known: Lock, what: str = "take") -> UsageError | None:
+        """The first word that nothing answers to, with what was most likely meant, else with what there is."""
+        shots = plan.manifest.shots
+        scenes = list(dict.fromkeys(shot.scene for shot in shots if shot.scene))
+        for name in self.scene:
+            if name not in scenes:
+                hint = suggestion(name, scenes) or (f"the scenes are: {few(scenes)}" if scenes else "no shot has one")
+                return UsageError(f'no {what} is selected: there is no scene "{name}"', hint=hint)
+        ids = [shot.id for shot in shots]
+        takes = [*(step.take for step in plan.steps), *known.takes]
+        names = [*ids, *takes, *map(shot_of, takes)]
+        for pattern in self.only:
+            if not _any(names, [pattern]):
+                near = suggestion(pattern, ids) if len(ids) > 1 else None
+                hint = near if near and near.startswith("did") else f"the shots are: {few(ids)}"
+                return UsageError(f'no {what} is selected: none is called "{pattern}"', hint=hint)
+        return None
 
     def fits(self, take: Mapping[str, Any], manifest: Manifest | None) -> bool:
         """Whether one take of a report is chosen."""

@@ -14,7 +14,7 @@ from runner.commands import options
 from runner.commands.answering import apart, named, spoken
 from runner.errors import Refused, UsageError
 from runner.judge import suggestion
-from runner.lock import Lock, shot_of
+from runner.lock import Lock, number_of, shot_of
 from runner.outputs.data import plan_json
 from runner.outputs.text import few, totals
 from runner.picking import Effect
@@ -107,7 +107,9 @@ def _unknown(manifest: Manifest, known: Lock, name: str) -> UsageError:
         takes = [take for take, entry in known.of_shot(name).items() if entry.state == "saved"]
         hint = f"its saved takes: {few(takes)}" if takes else "it has no saved take yet"
         return UsageError(f'"{name}" is a shot, pick takes one of its takes', hint=hint)
+    order = {shot.id: number for number, shot in enumerate(manifest.shots)}
     saved = [take for take, entry in known.takes.items() if entry.state == "saved"]
+    saved.sort(key=lambda take: (order.get(shot_of(take), len(order)), number_of(take)))
     return UsageError(f'there is no take "{name}"', hint=suggestion(name, saved) or "`callsheet status` lists them")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import click
 
 import runner
 from runner.commands import absent, options, unblocking
+from runner.errors import UsageError
+from runner.journal import disk
 from runner.outputs.data import plan_json
 from runner.outputs.text import plan_lines
 
@@ -38,7 +41,7 @@ def command(manifest: Path | None, check: bool, out: Path | None, as_json: bool,
         plan = runner.decide(read, known, only=chosen.chosen(plan, known))
     said = plan_json(plan)
     if out:
-        out.write_text(json.dumps({**said, "serial": plan.serial}, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        _save(out, {**said, "serial": plan.serial})
     if as_json:
         options.say_json(said)
     else:
@@ -54,3 +57,21 @@ def command(manifest: Path | None, check: bool, out: Path | None, as_json: bool,
         for line in absent.advice(read, [step.take for step in plan.doing("absent")]):
             click.echo(line, err=True)
     return 4 if check and plan.has_work else 0
+
+
+def _save(out: Path, data: Mapping[str, Any]) -> None:
+    """Over nothing that is not an earlier plan."""
+    if out.exists() and not _is_plan(out):
+        raise UsageError(f"{out} is in the way: it is no plan", hint="move it, or choose another name")
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"{out}: there is no folder {out.parent}", hint="make it first")
+    with disk(out):
+        out.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _is_plan(path: Path) -> bool:
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and {"steps", "serial"} <= data.keys()

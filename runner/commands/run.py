@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -16,6 +15,7 @@ import runner
 from runner import money
 from runner.budget import Caps
 from runner.commands import absent, options, unblocking
+from runner.commands.answering import spoken
 from runner.errors import Refused, UsageError
 from runner.lock import shot_of
 from runner.outputs import progress
@@ -78,7 +78,7 @@ def command(
             _same(saved, plan)
         caps = _caps(max_cost, max_seconds, max_takes, plan)
         _announce(plan, quiet=as_json)
-        _approve(plan, environ, yes=yes, capped=bool(caps), held=held)
+        _approve(plan, environ, trust, yes=yes, capped=bool(caps), held=held)
         road = partial(runner.run, max_cost=caps, fail_fast=fail_fast, in_flight=in_flight)
         report = told.carry_out(partial(road, trust=trust, environ=environ, signals=True), plan, held)
         return told.end(report, plan)
@@ -149,12 +149,13 @@ def _caps(cost: str | None, seconds: float | None, takes: int | None, plan: Plan
     return Caps(money=moneys, seconds=seconds, takes=takes)
 
 
-def _announce(plan: Plan, *, quiet: bool) -> None:
+def _announce(plan: Plan, *, quiet: bool, submits_nothing: bool = False) -> None:
     if not quiet:
         manifest = plan.manifest
         by_default = "  (no provider named: the studio, free)" if manifest.provider_defaulted else ""
-        click.echo(f"{click.style(marked(manifest.title or manifest.name), bold=True)}: {totals(plan)}{by_default}", err=True)
-        if hint := _font_hint(plan):
+        title = click.style(marked(manifest.title or manifest.name), bold=True)
+        click.echo(f"{title}: {totals(plan, submits_nothing=submits_nothing)}{by_default}", err=True)
+        if not submits_nothing and (hint := _font_hint(plan)):
             click.echo(hint, err=True)
 
 
@@ -169,7 +170,9 @@ def _font_hint(plan: Plan) -> str | None:
     return missing_font_hint(carded)
 
 
-def _approve(plan: Plan, environ: Mapping[str, str], *, yes: bool, capped: bool, held: runner.Held) -> None:
+def _approve(
+    plan: Plan, environ: Mapping[str, str], trust: tuple[str, ...], *, yes: bool, capped: bool, held: runner.Held
+) -> None:
     """Paid submits need a yes, or a cap that says how far they may go."""
     from runner import gates
 
@@ -178,6 +181,7 @@ def _approve(plan: Plan, environ: Mapping[str, str], *, yes: bool, capped: bool,
     gates.check_spending(plan, held.lock, Caps(), environ)
     if not paid or yes:
         return
+    gates.keys(plan, held.lock, environ, trust)  # nobody is asked for a yes that cannot be carried out
     if not sys.stdin.isatty():
         if capped or plan.manifest.budget:
             return
@@ -229,7 +233,7 @@ def _outshone(takes: Sequence[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
 def _advice(report: Report, plan: Plan, held: runner.Held) -> Iterable[str]:
     """The next command, where there is one."""
     manifest = plan.manifest
-    path = shlex.quote(str(manifest.path)) + (f" --profile {shlex.quote(manifest.profile)}" if manifest.profile else "")
+    path = spoken("", manifest, "").removeprefix("callsheet ")  # and the profile and provider that were asked for
     if asking := report.left.get("answer"):
         yield f"waiting for your answer: {few(asking)}"
         yield f"see why: callsheet status {path}; pay for a new attempt: callsheet again {path} TAKE"
@@ -242,11 +246,15 @@ def _advice(report: Report, plan: Plan, held: runner.Held) -> Iterable[str]:
     if report.left.get("blocked"):
         yield from unblocking.after(held, plan)
     for picked, newer in _outshone(report.data["takes"]):
-        yield f"{picked} is picked and outdated, so output does not show {newer}: callsheet pick {path} {newer}"
+        why = "so output does not show" if picked in held.lock.here else "and its file is not here; there is"
+        yield f"{picked} is picked and outdated, {why} {newer}: callsheet pick {path} {newer}"
     if report.exit_code in {130, 143, 75}:
         until = report.data["fetch_before"]
         before = f" before {until}, when the first link dies" if until else ""
         yield f"to go on{before}: callsheet run {path}"
     elif not report.exit_code:
-        folders = sorted({(manifest.folder / shot.output).parent.as_posix() for shot in manifest.shots})
+        here = {shot_of(take) for take in held.lock.here}
+        folders = sorted({(manifest.folder / shot.output).parent.as_posix() for shot in manifest.shots if shot.id in here})
+        if not folders:
+            return  # nothing that could be looked at
         yield f"renders in {few(folders)}; to look at them: callsheet board {path}, or callsheet reel {path}"

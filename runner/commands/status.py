@@ -32,12 +32,16 @@ def command(manifest: Path | None, as_json: bool, **how: Any) -> int:
         known = runner.known(read)
         plan = runner.decide(read, known)
     except ManifestError as error:
-        click.echo(f"callsheet: warning: the manifest has errors, so this is the lock alone: {error.fact}", err=True)
         known, plan = runner.known_alone(path, how["profile"]), None
+        if not known.takes and not path.exists():
+            raise  # neither manifest nor lock: a name that was misspelt
+        click.echo(f"callsheet: warning: the manifest has errors, so this is the lock alone: {error.fact}", err=True)
     report = runner.report(known, plan)
     data = report.data
     if chosen:
         data = {**data, "takes": [take for take in data["takes"] if chosen.fits(take, read if plan else None)]}
+        if plan and not data["takes"] and (wrong := chosen.misspelt(plan, known)):
+            raise wrong
     if as_json:
         options.say_json(data)
     else:

@@ -72,7 +72,8 @@ def _role(role: str, rule: Mapping[str, Any]) -> Rule:
 def _medium(known: Mapping[str, Any], rule: Mapping[str, Any]) -> Rule:
     """A medium with the manifest's examples of it, and what the model says of it and asks."""
     said = [str(rule.get("description", known["description"])), _sentence(medium(rule["x-media"])) if "x-media" in rule else ""]
-    return with_snippets({**{word: known[word] for word in SAID if word in known}, "description": " ".join(filter(None, said))})
+    kept = {word: value for word, value in known.items() if word in SAID}
+    return with_snippets({**kept, "description": " ".join(filter(None, said))})
 
 
 def _references(rule: Mapping[str, Any]) -> Rule:

@@ -46,7 +46,8 @@ class Tally:
         self._known, self._ahead = known, self.began - wall()
         self._steps = {step.take: step for step in plan.doing("submit", "watch", "fetch", "answer")}
         self.longest = max(map(len, self._steps), default=0)
-        self.width = min(_WIDEST, self.longest)
+        blocked = max((len(step.take) for step in plan.doing("blocked")), default=0)  # never under way, but with a line
+        self.width = min(_WIDEST, max(self.longest, blocked))
         self._waiting: Counter[_Kind] = Counter()
         self._running: dict[str, Running] = {}
         self._count: Counter[str] = Counter()  # under way, by provider

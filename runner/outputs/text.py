@@ -64,14 +64,15 @@ def cost(step: Step) -> str:
     return "?" if step.cost is None else "free" if not step.cost.micros else f"{step.cost}"
 
 
-def totals(plan: Plan) -> str:
+def totals(plan: Plan, *, submits_nothing: bool = False) -> str:
     """One sentence: how much is to be done and what it costs."""
     submits = plan.doing("submit")
     others = {name: len(plan.doing(name)) for name in ("watch", "fetch", "keep", "absent", "answer", "blocked")}
     words = {
         "watch": "under way", "fetch": "to fetch", "keep": "saved", "absent": "absent", "answer": "waiting for your answer", "blocked": "blocked",
     }  # fmt: skip
-    parts = [f"{len(submits)} to submit{_price(submits)}"] if submits else []
+    what = "that only a run submits" if submits_nothing else f"to submit{_price(submits)}"
+    parts = [f"{len(submits)} {what}"] if submits else []
     parts += [f"{count} {words[name]}" for name, count in others.items() if count]
     return (", ".join(parts) or "no takes") + "."
 
@@ -108,9 +109,10 @@ def status_lines(data: Mapping[str, Any], away: Container[str] = ()) -> Iterable
         ]
         for take in data["takes"]
     ]
-    yield from table(rows, ("take", "state", "", "model", "provider", ""))
-    if not rows:
-        yield "no takes yet"
+    if rows:
+        yield from table(rows, ("take", "state", "", "model", "provider", ""))
+    else:
+        yield "no such take" if data["counts"] else "no takes yet"
     for sums in data["cost"]:
         yield f"{sums['currency']}: {sums['spent']} spent, {sums['under_way']} under way, {sums['in_doubt']} in doubt"
     if data["fetch_before"]:
