@@ -384,7 +384,8 @@ def test_json_says_where_it_is_and_how_much(film):
 def test_it_shows_what_is_selected(film, words, shots):
     if shots is None:
         assert film.call(*words) == 2
-        assert "callsheet: error: no shot is selected" in film.err
+        said = "no shot is selected" if words[0] == "--state" else 'there is no scene "midnight"'
+        assert f"callsheet: error: {said}" in film.err
         assert not film.page.exists()
     else:
         assert film.board(*words).shots == shots

@@ -217,7 +217,7 @@ def test_paid_takes_without_approval(said, film, monkeypatch):
 def test_words_for_people_are_said_as_well_and_on_standard_error_only(film, capsys):
     for words in (["plan", "--only", "nobody"], ["run", "--only", "nobody"]):
         assert code([*words, "--json"]) == 2
-        assert 'callsheet: error: no take is selected: none is called "nobody"\n' in capsys.readouterr().err
+        assert 'callsheet: error: no take is called "nobody"\n' in capsys.readouterr().err
         assert code(words) == 2
         assert capsys.readouterr().out == ""
 

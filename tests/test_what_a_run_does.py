@@ -113,6 +113,18 @@ def test_a_fresh_clone_without_renders_fetches_them_and_pays_nothing(film):
     assert (film.folder / "renders/small/s020.mp4").exists()
 
 
+def test_the_end_counts_each_take_once_and_what_is_outdated_apart(film, capsys):
+    film.edit("A lighthouse", "A tall lighthouse")
+    output = film.folder / "renders/small/s010.mp4"
+    assert film.run()[0] == 0
+    assert "\n3 saved, 2 outdated\n" in capsys.readouterr().err
+    film.edit("A tall lighthouse", "A small lighthouse")
+    output.unlink()
+    output.write_bytes(b"somebody else's")
+    assert film.run()[0] == 1
+    assert "\n2 blocked, 1 saved, 4 outdated\n" in capsys.readouterr().err
+
+
 def test_renders_the_provider_no_longer_has_are_absent_and_not_paid_again(film, tmp_path, capsys):
     """A clone whose studio is another one: its tasks answer UNKNOWN."""
     with Studio(Settings(folder=tmp_path / "other", render=tiny)) as other:
@@ -203,12 +215,14 @@ def test_a_selection_of_nothing_is_a_usage_error(film, capsys):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--only", "s01O"], ['none is called "s01O"', 'did you mean "s010"?']),
+        (["--only", "s01O"], ['no take is called "s01O"', 'did you mean "s010"?']),
         (["--scene", "habour"], ['there is no scene "habour"', 'did you mean "harbour"?']),
         (["--scene", "harbour", "--only", "s020"], ["each of these words fits some"]),
+        (["--only", "s010", "--only", "s02O"], ['no take is called "s02O"', 'did you mean "s020"?']),
+        (["--skip", "s02O"], ['no take is called "s02O"', 'did you mean "s020"?']),
     ],
 )
-def test_a_selection_of_nothing_names_the_word_that_meets_nothing(film, capsys, options, words):
+def test_a_word_that_meets_nothing_is_named_before_anything_is_sent(film, capsys, options, words):
     film.edit("{id: s010,", "{id: s010, scene: harbour,")
     film.edit("shots:\n", "scenes: {harbour: {}}\nshots:\n")
     assert film.run(*options) == (2, [])

@@ -58,9 +58,10 @@ def command(
     plan = runner.decide(read, known)
     fits = _fits(chosen, plan, known)
     found = sheet(read, known, plan, fits=fits)
+    if against is None and (wrong := chosen.misspelt(plan, known, "shot")):
+        raise wrong
     if chosen and not found.cards and against is None:
-        hint = "`callsheet status` lists the takes and their states"
-        raise chosen.misspelt(plan, known, "shot") or UsageError("no shot is selected", hint=hint)
+        raise UsageError("no shot is selected", hint="`callsheet status` lists the takes and their states")
     target = out or place(read, ".changes" if against is not None else "")
     page.check(target)
     said: dict[str, Any] = {"path": target.as_posix()}

@@ -80,9 +80,11 @@ class Selection:
         return bool(self.only or self.skip or self.scene or self.state or self.limit)
 
     def chosen(self, plan: Plan, known: Lock) -> list[str] | None:
-        """The takes of the plan that are chosen, None for all. Raises UsageError where nothing is."""
+        """The takes of the plan that are chosen, None for all. Raises UsageError where nothing is, or a word meets nothing."""
         if not self:
             return None
+        if wrong := self.misspelt(plan, known):
+            raise wrong
         scenes = {shot.id: shot.scene for shot in plan.manifest.shots}
         takes = []
         submits = 0
@@ -99,26 +101,28 @@ class Selection:
             if fits and not (self.limit and step.action == "submit" and submits > self.limit):
                 takes.append(step.take)
         if not takes:
-            fits_all = "each of these words fits some, but no take fits them all"
-            raise self.misspelt(plan, known) or UsageError("no take is selected", hint=fits_all)
+            raise UsageError("no take is selected", hint="each of these words fits some, but no take fits them all")
         return takes
 
     def misspelt(self, plan: Plan, known: Lock, what: str = "take") -> UsageError | None:
-        """The first word that nothing answers to, with what was most likely meant, else with what there is."""
+        """The first word that nothing answers to, with what was most likely meant, else with what there is.
+
+        Also where others meet something: a slip in `--skip` would pay for what was not to be made.
+        """
         shots = plan.manifest.shots
         scenes = list(dict.fromkeys(shot.scene for shot in shots if shot.scene))
         for name in self.scene:
             if name not in scenes:
                 hint = suggestion(name, scenes) or (f"the scenes are: {few(scenes)}" if scenes else "no shot has one")
-                return UsageError(f'no {what} is selected: there is no scene "{name}"', hint=hint)
+                return UsageError(f'there is no scene "{name}"', hint=hint)
         ids = [shot.id for shot in shots]
         takes = [*(step.take for step in plan.steps), *known.takes]
         names = [*ids, *takes, *map(shot_of, takes)]
-        for pattern in self.only:
+        for pattern in (*self.only, *self.skip):
             if not _any(names, [pattern]):
                 near = suggestion(pattern, ids) if len(ids) > 1 else None
                 hint = near if near and near.startswith("did") else f"the shots are: {few(ids)}"
-                return UsageError(f'no {what} is selected: none is called "{pattern}"', hint=hint)
+                return UsageError(f'no {what} is called "{pattern}"', hint=hint)
         return None
 
     def fits(self, take: Mapping[str, Any], manifest: Manifest | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -195,6 +196,7 @@ def _approve(
 
 # What a state means when no run is alive any more.
 _ENDED = {"intended": "in doubt", "submitted": "under way", "rendered": "to be fetched"}
+_LAST = ("outdated", "orphaned")
 
 
 def _summary(report: Report, plan: Plan, held: runner.Held) -> None:
@@ -214,11 +216,18 @@ def _summary(report: Report, plan: Plan, held: runner.Held) -> None:
 
 
 def _counted(report: Report) -> str:
-    """How many takes stand how, in the words that hold when no run is alive; a render that is not here is not saved."""
-    counts = {_ENDED.get(state, state): count for state, count in sorted(report.data["counts"].items())}
-    left = {word: len(report.left.get(word, ())) for word in ("absent", "blocked")}
-    counts["saved"] = counts.get("saved", 0) - left["absent"]
-    return ", ".join(f"{count} {word}" for word, count in {**counts, **left}.items() if count > 0)
+    """How many takes stand how, each told once, in the words that hold when no run is alive."""
+    left = {take: word for word in ("absent", "blocked") for take in report.left.get(word, ())}
+    words = {one["take"]: _standing(one) for one in report.data["takes"]} | left
+    counts = Counter(sorted(words.values(), key=lambda word: (word in _LAST, word)))
+    return ", ".join(f"{count} {word}" for word, count in counts.items())
+
+
+def _standing(take: Mapping[str, Any]) -> str:
+    """A saved take that no shot wants any more is not among those that the storyboard has."""
+    if take["state"] == "saved" and not take["current"]:
+        return "orphaned" if take["orphaned"] else "outdated"
+    return _ENDED.get(take["state"]) or str(take["state"])
 
 
 def _outshone(takes: Sequence[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:

@@ -40,7 +40,7 @@ def command(manifest: Path | None, as_json: bool, **how: Any) -> int:
     data = report.data
     if chosen:
         data = {**data, "takes": [take for take in data["takes"] if chosen.fits(take, read if plan else None)]}
-        if plan and not data["takes"] and (wrong := chosen.misspelt(plan, known)):
+        if plan and (wrong := chosen.misspelt(plan, known)):
             raise wrong
     if as_json:
         options.say_json(data)
